@@ -1,0 +1,2 @@
+//! The `twill` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What the Linux kernel can hold for a pod network, and how to make it so.

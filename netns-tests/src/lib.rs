@@ -1,0 +1,1 @@
+//! Twill on a real kernel, with a real etcd, in network namespaces.

@@ -1,0 +1,1 @@
+//! Pools, blocks and leases: a pure allocator and its stores.

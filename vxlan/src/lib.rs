@@ -1,0 +1,1 @@
+//! VTEPs, MTU, and how a remote VTEP becomes kernel entries.
