@@ -1,0 +1,156 @@
+//! Reading JSON as flannel (Go) does, from writers we do not trust: keys in any case, the last one wins, `null` is absent.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The members of one JSON object by lower-case key, each still as text.
+#[derive(Debug, Default)]
+pub(crate) struct Fields(BTreeMap<String, Box<RawValue>>);
+
+/// Why a text is not an object that we are willing to read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadJson {
+    /// Larger than anyone needs.
+    #[error("it has {size} bytes, more than the {limit} that are accepted")]
+    TooLarge {
+        /// Bytes of the text.
+        size: usize,
+        /// The most that is read.
+        limit: usize,
+    },
+    /// Nested deeper than anyone needs.
+    #[error("it is nested deeper than {limit} levels")]
+    TooDeep {
+        /// The deepest nesting that is read.
+        limit: usize,
+    },
+    /// Not JSON, or not an object.
+    #[error("it is not a JSON object: {0}")]
+    Syntax(String),
+    /// One member has a value of the wrong kind.
+    #[error("{key} is {value}: {why}")]
+    Value {
+        /// The key, in flannel's spelling.
+        key: &'static str,
+        /// The value, cut to 80 characters.
+        value: String,
+        /// What was expected.
+        why: String,
+    },
+}
+
+/// The deepest nesting that is read; flannel's own texts have two levels.
+const DEEPEST: usize = 32;
+
+impl Fields {
+    /// Reads an object of at most `limit` bytes.
+    pub(crate) fn read(text: &[u8], limit: usize) -> Result<Fields, BadJson> {
+        let size = text.len();
+        if size > limit {
+            return Err(BadJson::TooLarge { size, limit });
+        }
+        if depth(text) > DEEPEST {
+            return Err(BadJson::TooDeep { limit: DEEPEST });
+        }
+        serde_json::from_slice(text).map_err(|why| BadJson::Syntax(why.to_string()))
+    }
+
+    /// Takes a member out as text; `null` counts as absent.
+    pub(crate) fn raw(&mut self, key: &str) -> Option<Box<RawValue>> {
+        self.0
+            .remove(&key.to_ascii_lowercase())
+            .filter(|value| value.get() != "null")
+    }
+
+    /// Takes a member out as a `T`.
+    pub(crate) fn take<T: DeserializeOwned>(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<T>, BadJson> {
+        let Some(raw) = self.raw(key) else {
+            return Ok(None);
+        };
+        match serde_json::from_str(raw.get()) {
+            Ok(value) => Ok(Some(value)),
+            Err(why) => Err(bad_value(key, raw.get(), why.to_string())),
+        }
+    }
+
+    /// What was not taken.
+    pub(crate) fn rest(self) -> BTreeMap<String, Box<RawValue>> {
+        self.0
+    }
+}
+
+pub(crate) fn bad_value(key: &'static str, value: &str, why: impl Into<String>) -> BadJson {
+    BadJson::Value {
+        key,
+        value: value.chars().take(80).collect(),
+        why: why.into(),
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
+                let mut fields = Fields::default();
+                while let Some((key, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                    fields.0.insert(key.to_ascii_lowercase(), value);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// The deepest nesting of arrays and objects, found without recursion.
+fn depth(text: &[u8]) -> usize {
+    let (mut now, mut deepest) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                now += 1;
+                deepest = deepest.max(now);
+            }
+            b'}' | b']' if !quoted => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_two_spellings_of_a_key_wins() {
+        let mut fields = Fields::read(br#"{"vni":1,"VNI":2}"#, 100).expect("valid");
+        assert_eq!(fields.take::<u64>("VNI"), Ok(Some(2)));
+    }
+
+    #[test]
+    fn nesting_is_counted_outside_of_strings_only() {
+        assert_eq!(depth(br#"{"a":"[[[[\"[[","b":[{}]}"#), 3);
+        let deep = "[".repeat(10_000);
+        let text = format!("{{\"a\":{deep}");
+        let refused = Fields::read(text.as_bytes(), 1 << 20).expect_err("too deep");
+        assert_eq!(refused, BadJson::TooDeep { limit: DEEPEST });
+    }
+}
