@@ -1,0 +1,70 @@
+//! What can be wrong with a configuration.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::sources::Source;
+
+/// Why there is no configuration: the place, the setting, the value and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// A value that its setting does not take.
+    #[error("{place}: {name} = {value:?} is not allowed: {allowed}")]
+    Value {
+        place: Source,
+        name: String,
+        value: String,
+        allowed: String,
+    },
+
+    /// A key in the file that is no setting.
+    #[error("{file}: unknown key {key:?}; {}", did_you_mean(.near))]
+    UnknownKey {
+        file: Source,
+        key: String,
+        near: Option<String>,
+    },
+
+    /// A key in the file whose value is a table, or a list in a list.
+    #[error("{file}: {key} is {found}; want a string, a number, true or false, or a list of them")]
+    Shape {
+        file: Source,
+        key: String,
+        found: &'static str,
+    },
+
+    /// The file is not TOML.
+    #[error("{file}, line {line}: {message}")]
+    Syntax {
+        file: Source,
+        line: usize,
+        message: String,
+    },
+
+    /// A file that a setting names cannot be read.
+    #[error("cannot read {path}, named by {named_by}: {error}")]
+    Unreadable {
+        path: PathBuf,
+        named_by: Source,
+        error: io::Error,
+    },
+
+    /// One of two settings that only make sense together.
+    #[error("{given} ({place}) is given without {missing}: give both or neither")]
+    Half {
+        given: &'static str,
+        place: Source,
+        missing: &'static str,
+    },
+
+    /// The password is given twice.
+    #[error("etcd-password ({password}) and etcd-password-file ({file}) are given: give one")]
+    TwoPasswords { password: Source, file: Source },
+}
+
+fn did_you_mean(near: &Option<String>) -> String {
+    match near {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => "keys are the names of the flags that `twill run --help` lists".into(),
+    }
+}

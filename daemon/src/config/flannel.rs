@@ -1,0 +1,121 @@
+//! flanneld's own command line: flags with one dash, and flags that mean nothing to us.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use clap::{Arg, ArgAction, Command};
+
+/// Flags of flanneld that we accept and leave alone, and whether each takes a value (else it is on
+/// or off).
+const IGNORED: &[(&str, bool)] = &[
+    ("charon-executable-path", true),
+    ("charon-viciuri-path", true),
+    ("ip-blackhole-route", false),
+    ("ip-masq-fully-random-disable", false),
+    ("iptables-forward-rules", false),
+    ("iptables-resync", true),
+    ("kube-annotation-prefix", true),
+    ("kube-api-url", true),
+    ("kube-subnet-mgr", false),
+    ("kubeconfig-file", true),
+    ("log_backtrace_at", true),
+    ("net-config-path", true),
+    ("set-node-network-unavailable", false),
+    ("subnet-lease-renew-margin", true),
+    ("v", true),
+    ("vmodule", true),
+];
+
+/// The names of flanneld's flags that we accept and leave alone.
+pub(super) fn ignored() -> impl Iterator<Item = &'static str> {
+    IGNORED.iter().map(|(name, _)| *name)
+}
+
+/// Adds those flags, hidden from help.
+pub(super) fn augment(command: Command) -> Command {
+    command.args(IGNORED.iter().map(|&(name, takes_value)| {
+        let flag = Arg::new(name)
+            .long(name)
+            .hide(true)
+            .action(ArgAction::Append)
+            .allow_hyphen_values(takes_value);
+        let flag = if name == "v" { flag.short('v') } else { flag };
+        if takes_value {
+            flag
+        } else {
+            flag.num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+        }
+    }))
+}
+
+/// Gives flags with one dash their second one (`-etcd-prefix=/a`), and drops flags with an empty
+/// value (`--public-ip=`), which is how flannel's unit files say "not given". `known` are the names
+/// of the flags that may be written so.
+pub(super) fn to_our_flags(words: impl Iterator<Item = OsString>, known: &[&str]) -> Vec<OsString> {
+    let mut flags_ended = false;
+    words
+        .filter_map(|word| {
+            flags_ended |= word == "--";
+            if flags_ended {
+                Some(word)
+            } else {
+                to_our_flag(word, known)
+            }
+        })
+        .collect()
+}
+
+fn to_our_flag(word: OsString, known: &[&str]) -> Option<OsString> {
+    let bytes = word.as_bytes();
+    let body = match bytes {
+        [b'-', b'-', body @ ..] | [b'-', body @ ..] => body,
+        _ => return Some(word),
+    };
+    let end = body.iter().position(|&byte| byte == b'=');
+    let name = &body[..end.unwrap_or(body.len())];
+    if !known.iter().any(|known| known.as_bytes() == name) {
+        return Some(word);
+    }
+    let empty = end.is_some_and(|end| end + 1 == body.len());
+    (!empty).then(|| OsString::from_vec([b"--", body].concat()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rewritten(line: &str) -> String {
+        let words = line.split(' ').map(OsString::from);
+        let words = to_our_flags(words, &["iface", "etcd-prefix", "v"]);
+        words
+            .into_iter()
+            .map(|word| word.into_string().expect("text"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn one_dash_becomes_two() {
+        assert_eq!(
+            rewritten("run -iface=eth0 -iface eth1 --etcd-prefix=/a"),
+            "run --iface=eth0 --iface eth1 --etcd-prefix=/a"
+        );
+        assert_eq!(rewritten("-v=4 -v 4"), "--v=4 --v 4");
+    }
+
+    #[test]
+    fn what_is_no_flag_of_ours_stays_as_it_is() {
+        assert_eq!(
+            rewritten("run -h -V -ifaces=a - eth0"),
+            "run -h -V -ifaces=a - eth0"
+        );
+        assert_eq!(rewritten("run -- -iface=eth0"), "run -- -iface=eth0");
+    }
+
+    #[test]
+    fn a_flag_with_an_empty_value_is_not_given() {
+        assert_eq!(rewritten("run --iface= -etcd-prefix= -v=1"), "run --v=1");
+    }
+}

@@ -1,0 +1,126 @@
+//! Configuration: everything that an operator can set, parsed to its type before any I/O is done
+//! with it.
+//!
+//! ```text
+//! settings.rs   declares each setting once
+//!      |
+//! flags.rs  TWILL_*  FLANNELD_*  file.rs  defaults    the layers, strongest first: text by name
+//!      +--------+--------+----------+--------+
+//!                    resolve.rs                       the strongest text of each setting, parsed
+//!                     typed.rs                        what the settings mean together
+//!                   /          \
+//!             Config            Sources               what the daemon runs with; where it came from
+//! ```
+//!
+//! Only `load.rs` reads files and variables; all the rest is pure.
+
+mod error;
+mod file;
+mod flags;
+mod flannel;
+mod load;
+#[cfg(test)]
+mod reference;
+mod resolve;
+mod settings;
+mod sources;
+mod typed;
+mod values;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use regex_lite::Regex;
+
+pub(crate) use error::ConfigError;
+use file::FileConfig;
+pub(crate) use flags::Flags;
+pub(crate) use load::load;
+use resolve::resolve;
+pub(crate) use settings::{BackendKind, LogFormat, LogOptions};
+pub(crate) use sources::{Source, Sources};
+pub(crate) use values::{Secret, duration};
+
+/// What the daemon runs with: every setting in its type.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The backend, if not the one that the network config names.
+    pub(crate) backend: Option<BackendKind>,
+    /// Where leases are kept.
+    pub(crate) store: StoreChoice,
+    /// How this node's underlay interface and addresses are found.
+    pub(crate) underlay: UnderlayChoice,
+    /// The underlay's MTU in bytes, if not the interface's own.
+    pub(crate) mtu: Option<u32>,
+    /// Where the CNI plugin reads this node's block and MTU.
+    pub(crate) subnet_file: PathBuf,
+    /// Whether traffic that leaves the pod network is masqueraded.
+    pub(crate) ip_masq: bool,
+    /// Directory of the control socket and the locks.
+    pub(crate) run_dir: PathBuf,
+    /// Directory of what must outlive a reboot.
+    pub(crate) state_dir: PathBuf,
+    /// How long the lease outlives this node, in whole seconds, at least one.
+    pub(crate) lease_ttl: Duration,
+    /// Name of this node in its lease.
+    pub(crate) node_name: String,
+    /// Where health and metrics are served, if at all.
+    pub(crate) health: Option<SocketAddr>,
+    /// The number that marks our routes, 5 to 255.
+    pub(crate) route_protocol: u8,
+    /// How much is logged, and in which form.
+    pub(crate) log: LogOptions,
+    /// flanneld's flags and variables that were given and mean nothing to us.
+    pub(crate) ignored: Vec<String>,
+}
+
+/// Where leases are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreChoice {
+    /// In etcd v3, in flannel's layout.
+    Etcd(EtcdFlags),
+    /// In this directory of this machine.
+    File(PathBuf),
+}
+
+/// How etcd is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EtcdFlags {
+    /// `http://HOST:PORT` or `https://HOST:PORT`, at least one.
+    pub(crate) endpoints: Vec<String>,
+    /// The key under which `config` and `subnets/` are, without a slash at its end.
+    pub(crate) prefix: String,
+    /// Certificate authority that etcd's certificate is checked against (PEM).
+    pub(crate) ca: Option<PathBuf>,
+    /// Our client certificate (PEM); given with `key` or not at all.
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key (PEM).
+    pub(crate) key: Option<PathBuf>,
+    /// The user that we log in as; given with a password or not at all.
+    pub(crate) username: Option<String>,
+    /// That user's password.
+    pub(crate) password: Option<Secret>,
+    /// The file whose first line is that password; [`load`] reads it into `password`.
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+/// How this node's underlay interface and addresses are found: the first rule that finds an
+/// interface wins, in the order of these fields; without any rule it is the interface of the
+/// default route.
+#[derive(Clone, Debug)]
+pub(crate) struct UnderlayChoice {
+    /// Names or addresses of interfaces.
+    pub(crate) ifaces: Vec<String>,
+    /// Regular expressions on addresses, then on names.
+    pub(crate) iface_regexes: Vec<Regex>,
+    /// The interface that the kernel would use to reach this address.
+    pub(crate) can_reach: Option<IpAddr>,
+    /// IPv4 address that other nodes reach us at, if not the interface's own.
+    pub(crate) public_ip: Option<Ipv4Addr>,
+    /// IPv6 address that other nodes reach us at, if not the interface's own.
+    pub(crate) public_ipv6: Option<Ipv6Addr>,
+}
+
+#[cfg(test)]
+mod tests;

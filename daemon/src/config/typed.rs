@@ -1,0 +1,116 @@
+//! The parsed settings as a `Config`: what belongs together, and what it means together.
+
+use std::net::SocketAddr;
+
+use super::settings::{Settings, StoreSettings, UnderlaySettings};
+use super::values::StoreKind;
+use super::{Config, ConfigError, EtcdFlags, Source, Sources, StoreChoice, UnderlayChoice};
+
+/// `sources` is for what must be given together; `ignored` is passed on.
+pub(super) fn config(
+    settings: Settings,
+    sources: &Sources,
+    host_name: &str,
+    ignored: Vec<String>,
+) -> Result<Config, ConfigError> {
+    let Settings {
+        store,
+        underlay,
+        overlay,
+        node,
+        health,
+        log,
+    } = settings;
+    Ok(Config {
+        backend: overlay.backend,
+        store: store_choice(store, sources)?,
+        mtu: underlay.mtu,
+        underlay: underlay_choice(underlay),
+        subnet_file: overlay.subnet_file,
+        ip_masq: overlay.ip_masq,
+        run_dir: node.run_dir,
+        state_dir: node.state_dir,
+        lease_ttl: node.lease_ttl,
+        node_name: node.node_name.unwrap_or_else(|| host_name.into()),
+        health: (health.healthz_port != 0)
+            .then(|| SocketAddr::new(health.healthz_ip, health.healthz_port)),
+        route_protocol: overlay.route_protocol,
+        log,
+        ignored,
+    })
+}
+
+fn underlay_choice(underlay: UnderlaySettings) -> UnderlayChoice {
+    UnderlayChoice {
+        ifaces: underlay.iface,
+        iface_regexes: underlay.iface_regex,
+        can_reach: underlay.iface_can_reach,
+        public_ip: underlay.public_ip,
+        public_ipv6: underlay.public_ipv6,
+    }
+}
+
+fn store_choice(store: StoreSettings, sources: &Sources) -> Result<StoreChoice, ConfigError> {
+    if let StoreKind::File(dir) = store.store {
+        return Ok(StoreChoice::File(dir));
+    }
+    if store.etcd_password.is_some() && store.etcd_password_file.is_some() {
+        let (password, file) = (
+            sources.of("etcd-password").clone(),
+            sources.of("etcd-password-file").clone(),
+        );
+        return Err(ConfigError::TwoPasswords { password, file });
+    }
+    let password = ["etcd-password", "etcd-password-file"]
+        .into_iter()
+        .find(|name| sources.of(name) != &Source::Default);
+    both_or_neither("etcd-certfile", "etcd-keyfile", sources)?;
+    both_or_neither(
+        "etcd-username",
+        password.unwrap_or("etcd-password"),
+        sources,
+    )?;
+    let tls = [&store.etcd_cafile, &store.etcd_certfile]
+        .into_iter()
+        .any(Option::is_some);
+    Ok(StoreChoice::Etcd(EtcdFlags {
+        endpoints: store
+            .etcd_endpoints
+            .into_iter()
+            .map(|endpoint| with_scheme(endpoint, tls))
+            .collect(),
+        prefix: store.etcd_prefix,
+        ca: store.etcd_cafile,
+        cert: store.etcd_certfile,
+        key: store.etcd_keyfile,
+        username: store.etcd_username,
+        password: store.etcd_password,
+        password_file: store.etcd_password_file,
+    }))
+}
+
+fn both_or_neither(
+    one: &'static str,
+    other: &'static str,
+    sources: &Sources,
+) -> Result<(), ConfigError> {
+    let given = |name| sources.of(name) != &Source::Default;
+    let (given, missing) = match (given(one), given(other)) {
+        (true, false) => (one, other),
+        (false, true) => (other, one),
+        _ => return Ok(()),
+    };
+    Err(ConfigError::Half {
+        given,
+        place: sources.of(given).clone(),
+        missing,
+    })
+}
+
+fn with_scheme(endpoint: String, tls: bool) -> String {
+    match (endpoint.contains("://"), tls) {
+        (true, _) => endpoint,
+        (false, true) => format!("https://{endpoint}"),
+        (false, false) => format!("http://{endpoint}"),
+    }
+}
