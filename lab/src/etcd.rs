@@ -1,0 +1,275 @@
+//! A real etcd: one member or three, each in a namespace of its own on the underlay.
+
+use crate::error::{LabError, Result};
+use crate::{Namespace, Process, Underlay, eventually, get, output};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const CLIENT_PORT: u16 = 2379;
+const PEER_PORT: u16 = 2380;
+
+/// How long a cluster may take to elect its leader.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How etcd is started.
+#[derive(Debug, Clone, Default)]
+pub struct EtcdOptions {
+    /// Further arguments: `--max-txn-ops=1000`.
+    pub args: Vec<String>,
+}
+
+/// An etcd cluster; killed when this value is dropped.
+#[derive(Debug)]
+pub struct Etcd {
+    /// The members, in the order of [`Etcd::endpoints`].
+    pub members: Vec<Member>,
+}
+
+/// One member.
+#[derive(Debug)]
+pub struct Member {
+    name: String,
+    namespace: Namespace,
+    address: IpAddr,
+    directory: PathBuf,
+    args: Vec<String>,
+    process: Option<Process>,
+}
+
+impl Etcd {
+    /// Members on the underlay's first switch, one for each host number in `hosts`; ready when this returns.
+    pub fn on_underlay(
+        underlay: &Underlay,
+        hosts: Range<u8>,
+        directory: &Path,
+        options: &EtcdOptions,
+    ) -> Result<Self> {
+        let mut seats = Vec::new();
+        for (number, host) in (1..).zip(hosts) {
+            let namespace = Namespace::new(&format!("etcd{number}"))?;
+            let address = underlay.attach(&namespace, 1, host)?.first();
+            seats.push((
+                namespace,
+                address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            ));
+        }
+        Self::start(seats, directory, options)
+    }
+
+    /// One member on 127.0.0.1 of `namespace`; ready when this returns.
+    pub fn on_loopback(
+        namespace: &Namespace,
+        directory: &Path,
+        options: &EtcdOptions,
+    ) -> Result<Self> {
+        Self::start(
+            vec![(namespace.clone(), Ipv4Addr::LOCALHOST.into())],
+            directory,
+            options,
+        )
+    }
+
+    fn start(
+        seats: Vec<(Namespace, IpAddr)>,
+        directory: &Path,
+        options: &EtcdOptions,
+    ) -> Result<Self> {
+        std::fs::create_dir_all(directory)
+            .map_err(LabError::system(format!("make {}", directory.display())))?;
+        let peers: Vec<String> = (1..)
+            .zip(&seats)
+            .map(|(number, (_, address))| format!("etcd{number}={}", url(*address, PEER_PORT)))
+            .collect();
+        let peers = peers.join(",");
+        let members = (1..).zip(seats).map(|(number, (namespace, address))| {
+            let name = format!("etcd{number}");
+            let directory = directory.join(&name);
+            let args = [
+                member_args(&name, address, &directory, &peers),
+                options.args.clone(),
+            ]
+            .concat();
+            Member {
+                name,
+                namespace,
+                address,
+                directory,
+                args,
+                process: None,
+            }
+        });
+        let mut etcd = Self {
+            members: members.collect(),
+        };
+        etcd.members.iter_mut().try_for_each(Member::start)?;
+        etcd.members.iter().try_for_each(Member::wait_healthy)?;
+        Ok(etcd)
+    }
+
+    /// The client URLs of all members.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.members
+            .iter()
+            .map(|member| url(member.address, CLIENT_PORT))
+            .collect()
+    }
+
+    /// Runs `etcdctl ARGS` against the cluster and returns what it printed.
+    pub fn ctl(&self, args: &[&str]) -> Result<String> {
+        let namespace = &self.living()?.namespace;
+        let mut command = namespace.command("etcdctl");
+        command
+            .env("ETCDCTL_API", "3")
+            .arg(format!("--endpoints={}", self.endpoints().join(",")))
+            .args(args);
+        output(namespace, &mut command)
+    }
+
+    /// Puts a value under a key, as an administrator would.
+    pub fn put(&self, key: &str, value: &str) -> Result<()> {
+        self.ctl(&["put", key, value]).map(drop)
+    }
+
+    /// The keys and values below a prefix, in the order of the keys.
+    pub fn list(&self, prefix: &str) -> Result<Vec<(String, String)>> {
+        let text = self.ctl(&["get", "--prefix", prefix])?;
+        let lines: Vec<&str> = text.lines().collect();
+        Ok(lines
+            .chunks_exact(2)
+            .map(|pair| (pair[0].to_owned(), pair[1].to_owned()))
+            .collect())
+    }
+
+    /// Deletes everything.
+    pub fn wipe(&self) -> Result<()> {
+        self.ctl(&["del", "--prefix", ""]).map(drop)
+    }
+
+    /// A member whose process runs.
+    pub fn living(&self) -> Result<&Member> {
+        self.members
+            .iter()
+            .find(|member| member.process.is_some())
+            .ok_or_else(|| LabError::Malformed {
+                what: "the etcd cluster".into(),
+                text: "every member is stopped".into(),
+            })
+    }
+}
+
+impl Member {
+    /// Where it answers clients.
+    pub fn client_address(&self) -> SocketAddr {
+        (self.address, CLIENT_PORT).into()
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Its process, if it runs.
+    pub fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
+    /// Starts it with the data that it has, unless it runs.
+    pub fn start(&mut self) -> Result<()> {
+        if self.process.is_none() {
+            let mut command = self.namespace.command("etcd");
+            command.args(&self.args);
+            let log = self.directory.with_extension("log");
+            self.process = Some(Process::start(&self.name, command, &log)?);
+        }
+        Ok(())
+    }
+
+    /// Kills it (SIGKILL); its data stays.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Kills it and starts it again; healthy when this returns.
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill();
+        self.start()?;
+        self.wait_healthy()
+    }
+
+    /// Freezes it (SIGSTOP): its connections stay open and silent.
+    pub fn freeze(&self) -> Result<()> {
+        self.process.as_ref().map_or(Ok(()), Process::freeze)
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&self) -> Result<()> {
+        self.process.as_ref().map_or(Ok(()), Process::thaw)
+    }
+
+    /// Waits until it serves and knows a leader.
+    pub fn wait_healthy(&self) -> Result<()> {
+        eventually(&format!("{} is healthy", self.name), PATIENCE, || {
+            get(&self.namespace, self.client_address(), "/health").is_ok_and(|response| {
+                response.status == 200 && response.body.windows(6).any(|text| text == b"\"true\"")
+            })
+        })
+        .map_err(|error| match (error, &self.process) {
+            (LabError::TimedOut { what, waited, .. }, Some(process)) => LabError::TimedOut {
+                what,
+                waited,
+                detail: process.log_hint(),
+            },
+            (error, _) => error,
+        })
+    }
+}
+
+fn url(address: IpAddr, port: u16) -> String {
+    format!("http://{}", SocketAddr::from((address, port)))
+}
+
+fn member_args(name: &str, address: IpAddr, directory: &Path, peers: &str) -> Vec<String> {
+    let (client, peer) = (url(address, CLIENT_PORT), url(address, PEER_PORT));
+    [
+        format!("--name={name}"),
+        format!("--data-dir={}", directory.display()),
+        format!("--listen-client-urls={client}"),
+        format!("--advertise-client-urls={client}"),
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        format!("--initial-cluster={peers}"),
+        "--logger=zap".into(),
+        "--log-outputs=stderr".into(),
+    ]
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Shape, Stack};
+
+    #[test]
+    fn a_value_survives_the_kill_of_its_member_byte_for_byte() {
+        let directory = tempfile::tempdir().unwrap();
+        let underlay = Underlay::new(Shape::OneSwitch, Stack::V6).unwrap();
+        let mut etcd = Etcd::on_underlay(
+            &underlay,
+            201..202,
+            directory.path(),
+            &EtcdOptions::default(),
+        )
+        .unwrap();
+        let value = r#"{"PublicIP":"10.99.0.1","PublicIPv6":null,"BackendType":"host-gw"}"#;
+        etcd.put("/a/subnets/10.244.1.0-24", value).unwrap();
+        etcd.members[0].restart().unwrap();
+        assert_eq!(
+            etcd.list("/a").unwrap(),
+            [("/a/subnets/10.244.1.0-24".to_owned(), value.to_owned())]
+        );
+        etcd.wipe().unwrap();
+        assert!(etcd.list("/a").unwrap().is_empty());
+    }
+}

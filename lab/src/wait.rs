@@ -1,0 +1,42 @@
+//! Waiting with a deadline, never with a fixed sleep.
+
+use crate::error::{LabError, Result};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A moment after which waiting is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// This far from here.
+    pub fn after(patience: Duration) -> Self {
+        Self(Instant::now() + patience)
+    }
+
+    /// Whether it is over.
+    pub fn has_passed(self) -> bool {
+        Instant::now() >= self.0
+    }
+}
+
+/// Looks at `is_so` until it is; fails after `patience`, saying `what` was waited for.
+pub fn eventually(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) -> Result<()> {
+    let deadline = Deadline::after(patience);
+    loop {
+        if is_so() {
+            return Ok(());
+        }
+        if deadline.has_passed() {
+            return Err(LabError::TimedOut {
+                what: what.into(),
+                waited: patience,
+                detail: String::new(),
+            });
+        }
+        thread::sleep(LOOK);
+    }
+}
