@@ -1,1 +1,31 @@
 //! What the Linux kernel can hold for a pod network, and how to make it so.
+//!
+//! The crate knows routes, nexthop objects, neighbours, FDB entries, VXLAN
+//! devices, addresses and sysctls; it does not know why any of them is wanted.
+//!
+//! * [`Entry`] and [`Key`]: one thing that the kernel can hold, and its name.
+//! * [`Delta`]: want against have for one table.
+//! * [`Reconciler`]: all tables, what is ours, and the order of changes. Pure.
+//! * [`Kernel`]: the edge. [`Netlink`] is the real one, [`FakeKernel`] the one
+//!   for tests.
+
+mod change;
+mod delta;
+mod entry;
+mod fake;
+mod link;
+mod netlink;
+mod nexthops;
+mod reconcile;
+mod speaker;
+mod sysctl;
+
+pub use change::{Change, Refusal};
+pub use delta::{Delta, State};
+pub use entry::{Entry, Hop, HopName, Key, NexthopId, Route, RouteKey, RouteTarget, To};
+pub use fake::FakeKernel;
+pub use link::{Address, IfIndex, Link, Mac, OUR_ALIAS, ParseMacError, VxlanDevice};
+pub use netlink::{Netlink, NetlinkOptions};
+pub use reconcile::{Detail, Ownership, Reconciler, Row, Scope, Status};
+pub use speaker::{Dump, Interest, Kernel, KernelError, Notification};
+pub use sysctl::Sysctl;

@@ -1,0 +1,389 @@
+//! Want against have for one table of the kernel.
+//!
+//! ```text
+//!            have: none      have: v        have: other
+//! want: none    (no entry)   Stale{v}       Stale{other}
+//! want: v       Missing{v}   InSync(v)      Wrong{v, other}
+//! ```
+//!
+//! Everything but `InSync` is pending. A change that the kernel refused waits
+//! for its time in `refused`, and holds up no other key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::change::Refusal;
+
+/// One entry: what is wanted, what is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State<V> {
+    /// There as wanted.
+    InSync(V),
+    /// Wanted, not there.
+    Missing {
+        /// What is wanted.
+        want: V,
+        /// It was there before and somebody took it away.
+        lost: bool,
+    },
+    /// There, not wanted.
+    Stale {
+        /// What is there.
+        have: V,
+    },
+    /// There, but not as wanted.
+    Wrong {
+        /// What is wanted.
+        want: V,
+        /// What is there.
+        have: V,
+    },
+}
+
+impl<V> State<V> {
+    /// What is wanted, if anything.
+    pub fn want(&self) -> Option<&V> {
+        match self {
+            State::InSync(v) | State::Missing { want: v, .. } | State::Wrong { want: v, .. } => {
+                Some(v)
+            }
+            State::Stale { .. } => None,
+        }
+    }
+
+    /// What is there, if anything.
+    pub fn have(&self) -> Option<&V> {
+        match self {
+            State::InSync(v) | State::Stale { have: v } | State::Wrong { have: v, .. } => Some(v),
+            State::Missing { .. } => None,
+        }
+    }
+}
+
+/// A change that the kernel refused, and when it is tried again.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// What the kernel said the last time.
+    pub refusal: Refusal,
+    /// How often it was refused in a row.
+    pub tries: u32,
+    /// When it is due again.
+    pub due: Instant,
+}
+
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// Want and have of one table.
+#[derive(Clone, Debug)]
+pub struct Delta<K, V> {
+    entries: BTreeMap<K, State<V>>,
+    pending: BTreeSet<K>,
+    refused: BTreeMap<K, Refused>,
+}
+
+impl<K, V> Default for Delta<K, V> {
+    fn default() -> Self {
+        Delta {
+            entries: BTreeMap::new(),
+            pending: BTreeSet::new(),
+            refused: BTreeMap::new(),
+        }
+    }
+}
+
+impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
+    /// The table shall hold `value` under `key`.
+    pub fn want(&mut self, key: K, value: V) {
+        let have = self.entries.get(&key).and_then(|s| s.have().cloned());
+        if self.entries.get(&key).and_then(State::want) == Some(&value) {
+            return;
+        }
+        self.set(key, Some(value), have, false);
+    }
+
+    /// The table need not hold `key` any more.
+    pub fn unwant(&mut self, key: &K) {
+        if let Some(state) = self.entries.get(key) {
+            let have = state.have().cloned();
+            self.set(key.clone(), None, have, false);
+        }
+    }
+
+    /// The kernel was seen to hold `value` under `key`.
+    pub fn observe(&mut self, key: K, value: V) {
+        let (want, have) = self.parts(&key);
+        if have.as_ref() != Some(&value) {
+            self.set(key, want, Some(value), false);
+        }
+    }
+
+    /// The kernel was seen not to hold `key`.
+    pub fn observe_gone(&mut self, key: &K) {
+        let (want, have) = self.parts(key);
+        if have.is_some() {
+            self.set(key.clone(), want, None, true);
+        }
+    }
+
+    /// The kernel holds exactly this.
+    pub fn resync(&mut self, dump: impl IntoIterator<Item = (K, V)>) {
+        let dump: BTreeMap<K, V> = dump.into_iter().collect();
+        let gone = |(key, state): (&K, &State<V>)| {
+            (state.have().is_some() && !dump.contains_key(key)).then(|| key.clone())
+        };
+        let gone: Vec<K> = self.entries.iter().filter_map(gone).collect();
+        for key in gone {
+            self.observe_gone(&key);
+        }
+        for (key, value) in dump {
+            self.observe(key, value);
+        }
+    }
+
+    /// Pending keys that are due, in order.
+    pub fn pending(&self) -> impl Iterator<Item = (&K, &State<V>)> {
+        self.pending
+            .iter()
+            .filter_map(|key| Some((key, self.entries.get(key)?)))
+    }
+
+    /// The kernel carried out the change of `key` that made it `have`.
+    pub fn done(&mut self, key: &K, have: Option<V>) {
+        let (want, _) = self.parts(key);
+        self.set(key.clone(), want, have, false);
+    }
+
+    /// The kernel refused the change of `key`; it is due again after a while
+    /// that doubles each time, from 50 ms to 30 s. Returns how often it was
+    /// refused in a row.
+    pub fn refuse(&mut self, key: &K, refusal: Refusal, now: Instant) -> u32 {
+        if !self.pending.remove(key) && !self.refused.contains_key(key) {
+            return 0;
+        }
+        let tries = self.refused.get(key).map_or(0, |r| r.tries) + 1;
+        let wait = FIRST_RETRY
+            .saturating_mul(1 << (tries - 1).min(16))
+            .min(LAST_RETRY);
+        let refused = Refused {
+            refusal,
+            tries,
+            due: now + wait,
+        };
+        self.refused.insert(key.clone(), refused);
+        tries
+    }
+
+    /// Makes refused changes pending whose time has come.
+    pub fn release_due(&mut self, now: Instant) {
+        let due = self.refused.iter().filter(|(_, r)| r.due <= now);
+        self.pending.extend(due.map(|(key, _)| key.clone()));
+    }
+
+    /// When the next refused change is due that is not pending already.
+    pub fn next_due(&self) -> Option<Instant> {
+        let waiting = |(key, _): &(&K, &Refused)| !self.pending.contains(*key);
+        self.refused
+            .iter()
+            .filter(waiting)
+            .map(|(_, r)| r.due)
+            .min()
+    }
+
+    /// Why the change of `key` waits, if the kernel refused it.
+    pub fn refusal(&self, key: &K) -> Option<&Refused> {
+        self.refused.get(key)
+    }
+
+    /// All entries in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &State<V>)> {
+        self.entries.iter()
+    }
+
+    /// The state of one entry.
+    pub fn entry(&self, key: &K) -> Option<&State<V>> {
+        self.entries.get(key)
+    }
+
+    /// How many entries there are, wanted or not.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing is wanted and nothing is there.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// How many entries are not as wanted, refused ones included.
+    pub fn drift(&self) -> usize {
+        let waiting = self
+            .refused
+            .keys()
+            .filter(|key| !self.pending.contains(*key));
+        self.pending.len() + waiting.count()
+    }
+
+    fn parts(&self, key: &K) -> (Option<V>, Option<V>) {
+        match self.entries.get(key) {
+            Some(state) => (state.want().cloned(), state.have().cloned()),
+            None => (None, None),
+        }
+    }
+
+    fn set(&mut self, key: K, want: Option<V>, have: Option<V>, lost: bool) {
+        let state = match (want, have) {
+            (None, None) => None,
+            (Some(want), None) => Some(State::Missing { want, lost }),
+            (None, Some(have)) => Some(State::Stale { have }),
+            (Some(want), Some(have)) if want == have => Some(State::InSync(want)),
+            (Some(want), Some(have)) => Some(State::Wrong { want, have }),
+        };
+        self.refused.remove(&key);
+        match &state {
+            None | Some(State::InSync(_)) => self.pending.remove(&key),
+            Some(_) => self.pending.insert(key.clone()),
+        };
+        match state {
+            None => self.entries.remove(&key),
+            Some(state) => self.entries.insert(key, state),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn refusal() -> Refusal {
+        Refusal {
+            index: 0,
+            errno: 22,
+            reason: None,
+        }
+    }
+
+    fn pending(delta: &Delta<u8, u8>) -> Vec<(u8, State<u8>)> {
+        delta.pending().map(|(k, s)| (*k, *s)).collect()
+    }
+
+    #[test]
+    fn what_is_wanted_and_there_is_not_pending() {
+        let mut delta = Delta::default();
+        delta.observe(1, 7);
+        delta.want(1, 7);
+        assert_eq!(pending(&delta), []);
+        assert_eq!(delta.entry(&1), Some(&State::InSync(7)));
+    }
+
+    #[test]
+    fn what_somebody_took_away_is_missing_and_known_as_lost() {
+        let mut delta = Delta::default();
+        delta.want(1, 7);
+        delta.done(&1, Some(7));
+        delta.observe_gone(&1);
+        assert_eq!(
+            pending(&delta),
+            [(
+                1,
+                State::Missing {
+                    want: 7,
+                    lost: true
+                }
+            )]
+        );
+    }
+
+    #[test]
+    fn a_dump_that_lacks_an_entry_makes_it_missing_and_one_that_has_more_makes_it_stale() {
+        let mut delta = Delta::default();
+        delta.want(1, 7);
+        delta.done(&1, Some(7));
+        delta.resync([(2, 8)]);
+        assert_eq!(
+            pending(&delta),
+            [
+                (
+                    1,
+                    State::Missing {
+                        want: 7,
+                        lost: true
+                    }
+                ),
+                (2, State::Stale { have: 8 }),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refused_change_waits_and_holds_up_no_other() {
+        let now = Instant::now();
+        let mut delta = Delta::default();
+        delta.want(1, 7);
+        delta.want(2, 7);
+        delta.refuse(&1, refusal(), now);
+        assert_eq!(
+            pending(&delta),
+            [(
+                2,
+                State::Missing {
+                    want: 7,
+                    lost: false
+                }
+            )]
+        );
+        assert_eq!(delta.drift(), 2);
+        let due = delta.next_due().unwrap();
+        delta.release_due(due);
+        assert_eq!(pending(&delta).len(), 2);
+        assert_eq!(delta.refuse(&1, refusal(), due), 2);
+        assert!(delta.next_due().unwrap() - due > due - now);
+    }
+
+    #[test]
+    fn a_new_wish_for_a_refused_key_is_tried_at_once() {
+        let mut delta = Delta::default();
+        delta.want(1, 7);
+        delta.refuse(&1, refusal(), Instant::now());
+        delta.want(1, 8);
+        assert_eq!(
+            pending(&delta),
+            [(
+                1,
+                State::Missing {
+                    want: 8,
+                    lost: false
+                }
+            )]
+        );
+    }
+
+    proptest! {
+        /// Whatever the order of wishes and sightings, carrying out all that is
+        /// pending makes the kernel hold exactly what is wanted.
+        #[test]
+        fn doing_what_is_pending_ends_in_sync(steps in prop::collection::vec((0u8..5, 0u8..6, 0u8..3), 0..60)) {
+            let mut delta: Delta<u8, u8> = Delta::default();
+            let (mut want, mut have) = (BTreeMap::new(), BTreeMap::new());
+            for (what, key, value) in steps {
+                match what {
+                    0 => { want.insert(key, value); delta.want(key, value); }
+                    1 => { want.remove(&key); delta.unwant(&key); }
+                    2 => { have.insert(key, value); delta.observe(key, value); }
+                    3 => { have.remove(&key); delta.observe_gone(&key); }
+                    _ => { have.retain(|k, _| k % 2 == value % 2); delta.resync(have.clone()); }
+                }
+            }
+            for (key, state) in pending(&delta) {
+                match state.want() {
+                    Some(value) => { have.insert(key, *value); }
+                    None => { have.remove(&key); }
+                }
+                delta.done(&key, state.want().copied());
+            }
+            prop_assert_eq!(delta.drift(), 0);
+            prop_assert_eq!(have, want);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! One thing that the kernel can hold ([`Entry`]) and its name there ([`Key`]).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+
+use crate::link::{IfIndex, Mac, VxlanDevice};
+use crate::sysctl::Sysctl;
+
+/// A wish: something that the kernel shall hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Entry {
+    /// A VXLAN device of ours, by name.
+    Device(String, VxlanDevice),
+    /// An address on a link of ours.
+    Address(IfIndex, IpNetwork),
+    /// A sysctl and its value.
+    Sysctl(Sysctl, u32),
+    /// A permanent neighbour: this address is at this MAC.
+    Neighbour(IfIndex, IpAddr, Mac),
+    /// An FDB entry: frames to this MAC go to this underlay address.
+    Fdb(IfIndex, Mac, IpAddr),
+    /// A hop that routes can name.
+    Hop(HopName, Hop),
+    /// A route.
+    Route(RouteKey, To),
+}
+
+/// What names an [`Entry`] among those of its kind.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Key {
+    /// A device by name.
+    Device(String),
+    /// An address on a link.
+    Address(IfIndex, IpNetwork),
+    /// A sysctl.
+    Sysctl(Sysctl),
+    /// The neighbour with this address on a link.
+    Neighbour(IfIndex, IpAddr),
+    /// The FDB entry of this MAC on a device.
+    Fdb(IfIndex, Mac),
+    /// A hop by name.
+    Hop(HopName),
+    /// A route by destination and metric.
+    Route(RouteKey),
+}
+
+impl Entry {
+    /// Its name.
+    pub fn key(&self) -> Key {
+        match self {
+            Entry::Device(name, _) => Key::Device(name.clone()),
+            Entry::Address(link, network) => Key::Address(*link, *network),
+            Entry::Sysctl(sysctl, _) => Key::Sysctl(sysctl.clone()),
+            Entry::Neighbour(link, ip, _) => Key::Neighbour(*link, *ip),
+            Entry::Fdb(link, mac, _) => Key::Fdb(*link, *mac),
+            Entry::Hop(name, _) => Key::Hop(*name),
+            Entry::Route(key, _) => Key::Route(*key),
+        }
+    }
+}
+
+/// The name by which routes refer to a hop: the address of the VTEP or of the
+/// node behind it. Routes follow when the hop of that name changes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct HopName(pub IpAddr);
+
+/// Where packets go next.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Hop {
+    /// The next machine's (or VTEP's) address.
+    pub gateway: IpAddr,
+    /// The link that leads to it.
+    pub link: IfIndex,
+    /// The gateway need not be in a connected prefix of the link (`onlink`).
+    pub onlink: bool,
+}
+
+/// The kernel's number of a nexthop object (`RTM_NEWNEXTHOP`, `NHA_ID`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NexthopId(pub u32);
+
+/// A route's destination and metric; the table is always `main`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct RouteKey {
+    /// Destination.
+    pub prefix: IpNetwork,
+    /// Priority, lower wins. IPv6 has no 0: the kernel makes it 1024.
+    pub metric: u32,
+}
+
+impl RouteKey {
+    /// A route to `prefix` with the kernel's own default metric of its family.
+    pub fn with_default_metric(prefix: IpNetwork) -> RouteKey {
+        let metric = if prefix.is_ipv4() { 0 } else { 1024 };
+        RouteKey { prefix, metric }
+    }
+
+    /// A route to `prefix` that loses to every other one.
+    pub fn of_last_resort(prefix: IpNetwork) -> RouteKey {
+        RouteKey {
+            prefix,
+            metric: u32::MAX,
+        }
+    }
+}
+
+/// Where a wanted route leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum To {
+    /// Through the hop of this name.
+    Via(HopName),
+    /// Nowhere: the sender is told so (`RTN_UNREACHABLE`).
+    Unreachable,
+}
+
+/// A route as the kernel has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// Where it leads.
+    pub target: RouteTarget,
+    /// Who installed it (`rtm_protocol`).
+    pub protocol: u8,
+}
+
+/// Where a route of the kernel leads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RouteTarget {
+    /// Through a nexthop object.
+    Nexthop(NexthopId),
+    /// Through a gateway of its own.
+    Gateway(Hop),
+    /// Nowhere, and the sender is told so.
+    Unreachable,
+    /// Something that we never install: several hops, a bare device, a
+    /// blackhole.
+    Other,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Device(name) => write!(f, "device {name}"),
+            Key::Address(link, network) => write!(f, "address {network} on link {link}"),
+            Key::Sysctl(sysctl) => write!(f, "sysctl {sysctl}"),
+            Key::Neighbour(link, ip) => write!(f, "neighbour {ip} on link {link}"),
+            Key::Fdb(link, mac) => write!(f, "FDB entry {mac} on link {link}"),
+            Key::Hop(HopName(ip)) => write!(f, "nexthop {ip}"),
+            Key::Route(key) => write!(f, "route {} metric {}", key.prefix, key.metric),
+        }
+    }
+}

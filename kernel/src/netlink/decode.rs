@@ -1,0 +1,302 @@
+//! Reading what the kernel sends: dumps and notifications have one format.
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader};
+use netlink_packet_route::RouteNetlinkMessage;
+
+use crate::entry::{Hop, NexthopId, Route, RouteKey, RouteTarget};
+use crate::link::{Address, IfIndex, Mac};
+use crate::speaker::Notification;
+
+use super::links;
+use super::wire::*;
+
+/// One message of a datagram.
+pub(super) struct Message<'a> {
+    pub(super) kind: u16,
+    pub(super) flags: u16,
+    pub(super) seq: u32,
+    pub(super) payload: &'a [u8],
+}
+
+/// The messages of a datagram; what is cut off or malformed ends it.
+pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+    std::iter::from_fn(move || {
+        let length = usize::try_from(u32_at(bytes, 0)?).ok()?;
+        let payload = bytes.get(16..length)?;
+        let message = Message {
+            kind: u16_at(bytes, 4)?,
+            flags: u16_at(bytes, 6)?,
+            seq: u32_at(bytes, 8)?,
+            payload,
+        };
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(message)
+    })
+}
+
+/// The errno (0: done) and the kernel's own words of an acknowledgement.
+pub(super) fn acknowledgement(message: &Message<'_>) -> (i32, Option<String>) {
+    let errno = u32_at(message.payload, 0).map_or(libc::EIO, |e| e.cast_signed().saturating_neg());
+    // With NETLINK_CAP_ACK only the header of the request stands before the
+    // attributes (netlink_ack() in net/netlink/af_netlink.c).
+    let text = attrs(message.payload.get(20..).unwrap_or_default())
+        .find(|(kind, _)| *kind == NLMSGERR_ATTR_MSG)
+        .map(|(_, value)| {
+            String::from_utf8_lossy(value)
+                .trim_end_matches('\0')
+                .to_owned()
+        });
+    (errno, text)
+}
+
+/// What a message says, if it is about something that can concern us.
+pub(super) fn notification(message: &Message<'_>) -> Option<Notification> {
+    let payload = message.payload;
+    match message.kind {
+        RTM_NEWNEIGH => neighbour(payload, true),
+        RTM_DELNEIGH => neighbour(payload, false),
+        RTM_NEWROUTE => {
+            let (key, route) = route(payload)?;
+            Some(Notification::Route {
+                key,
+                route,
+                replaced: message.flags & NLM_F_REPLACE != 0,
+            })
+        }
+        RTM_DELROUTE => route(payload).map(|(key, route)| Notification::RouteGone(key, route)),
+        RTM_NEWNEXTHOP => {
+            let nexthop = nexthop(payload)?;
+            Some(Notification::Nexthop(
+                nexthop.id,
+                nexthop.hop?,
+                nexthop.protocol,
+            ))
+        }
+        RTM_DELNEXTHOP => nexthop(payload).map(|nexthop| Notification::NexthopGone(nexthop.id)),
+        RTM_NEWLINK | RTM_DELLINK | RTM_NEWADDR | RTM_DELADDR => link_or_address(message),
+        _ => None,
+    }
+}
+
+/// Links and addresses are few; netlink-packet-route reads them.
+fn link_or_address(message: &Message<'_>) -> Option<Notification> {
+    let mut header = NetlinkHeader::default();
+    header.message_type = message.kind;
+    let parsed = RouteNetlinkMessage::deserialize(&header, message.payload).ok()?;
+    match parsed {
+        RouteNetlinkMessage::NewLink(link) => links::read(&link).map(Notification::Link),
+        // A bridge tells of a port that left it in its own address family.
+        RouteNetlinkMessage::DelLink(link) => (u8::from(link.header.interface_family) == AF_UNSPEC)
+            .then_some(Notification::LinkGone(IfIndex(link.header.index))),
+        RouteNetlinkMessage::NewAddress(address) => {
+            links::read_address(&address).map(Notification::Address)
+        }
+        RouteNetlinkMessage::DelAddress(address) => {
+            links::read_address(&address).map(Notification::AddressGone)
+        }
+        _ => None,
+    }
+}
+
+fn neighbour(payload: &[u8], new: bool) -> Option<Notification> {
+    let family = *payload.first()?;
+    let link = IfIndex(u32_at(payload, 4)?);
+    let permanent = u16_at(payload, 8)? & NUD_PERMANENT != 0;
+    let (mut ip, mut mac) = (None, None);
+    for (kind, value) in attrs(payload.get(12..)?) {
+        match kind {
+            NDA_DST => ip = address(value),
+            NDA_LLADDR => mac = value.try_into().ok().map(Mac),
+            _ => {}
+        }
+    }
+    let there = new && permanent;
+    match family {
+        AF_BRIDGE => Some(match (ip, there) {
+            (Some(dst), true) => Notification::Fdb(link, mac?, dst),
+            _ => Notification::FdbGone(link, mac?),
+        }),
+        AF_INET | AF_INET6 => Some(match (mac, there) {
+            (Some(mac), true) => Notification::Neighbour(link, ip?, mac),
+            _ => Notification::NeighbourGone(link, ip?),
+        }),
+        _ => None,
+    }
+}
+
+fn route(payload: &[u8]) -> Option<(RouteKey, Route)> {
+    let (family, length) = (*payload.first()?, *payload.get(1)?);
+    let (mut table, protocol, kind) = (
+        u32::from(*payload.get(4)?),
+        *payload.get(5)?,
+        *payload.get(7)?,
+    );
+    let onlink = u32_at(payload, 8)? & RTNH_F_ONLINK != 0;
+    let (mut dst, mut metric, mut multipath) = (unspecified(family)?, 0, false);
+    let (mut gateway, mut link, mut id) = (None, None, None);
+    for (attr, value) in attrs(payload.get(12..)?) {
+        match attr {
+            RTA_DST => dst = address(value)?,
+            RTA_PRIORITY => metric = u32_at(value, 0)?,
+            RTA_TABLE => table = u32_at(value, 0)?,
+            RTA_GATEWAY => gateway = address(value),
+            RTA_OIF => link = u32_at(value, 0).map(IfIndex),
+            RTA_NH_ID => id = u32_at(value, 0).map(NexthopId),
+            RTA_MULTIPATH => multipath = true,
+            _ => {}
+        }
+    }
+    if table != u32::from(RT_TABLE_MAIN) {
+        return None;
+    }
+    let target = match (kind, id, gateway, link) {
+        (RTN_UNREACHABLE, ..) => RouteTarget::Unreachable,
+        (RTN_UNICAST, Some(id), ..) => RouteTarget::Nexthop(id),
+        (RTN_UNICAST, None, Some(gateway), Some(link)) if !multipath => RouteTarget::Gateway(Hop {
+            gateway,
+            link,
+            onlink,
+        }),
+        _ => RouteTarget::Other,
+    };
+    let prefix = IpNetwork::new(dst, length).ok()?;
+    Some((RouteKey { prefix, metric }, Route { target, protocol }))
+}
+
+/// A nexthop object; `hop` is `None` for groups and blackholes.
+pub(super) struct Nexthop {
+    pub(super) id: NexthopId,
+    pub(super) protocol: u8,
+    pub(super) hop: Option<Hop>,
+}
+
+pub(super) fn nexthop(payload: &[u8]) -> Option<Nexthop> {
+    let protocol = *payload.get(2)?;
+    let onlink = u32_at(payload, 4)? & RTNH_F_ONLINK != 0;
+    let (mut id, mut gateway, mut link, mut group) = (None, None, None, false);
+    for (kind, value) in attrs(payload.get(8..)?) {
+        match kind {
+            NHA_ID => id = u32_at(value, 0).map(NexthopId),
+            NHA_GATEWAY => gateway = address(value),
+            NHA_OIF => link = u32_at(value, 0).map(IfIndex),
+            NHA_GROUP => group = true,
+            _ => {}
+        }
+    }
+    let hop = match (gateway, link) {
+        (Some(gateway), Some(link)) if !group => Some(Hop {
+            gateway,
+            link,
+            onlink,
+        }),
+        _ => None,
+    };
+    Some(Nexthop {
+        id: id?,
+        protocol,
+        hop,
+    })
+}
+
+pub(super) fn link_address(message: &Message<'_>) -> Option<Address> {
+    match notification(message)? {
+        Notification::Address(address) => Some(address),
+        _ => None,
+    }
+}
+
+fn attrs(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::from(u16_at(bytes, 0)?);
+        // The two top bits say "nested" and "network byte order".
+        let kind = u16_at(bytes, 2)? & 0x3fff;
+        let value = bytes.get(4..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    })
+}
+
+fn address(value: &[u8]) -> Option<IpAddr> {
+    let v4 = || <[u8; 4]>::try_from(value).ok().map(IpAddr::from);
+    let v6 = || <[u8; 16]>::try_from(value).ok().map(IpAddr::from);
+    v4().or_else(v6)
+}
+
+fn unspecified(family: u8) -> Option<IpAddr> {
+    match family {
+        AF_INET => Some(IpAddr::from([0; 4])),
+        AF_INET6 => Some(IpAddr::from([0; 16])),
+        _ => None,
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::encode::Messages;
+    use proptest::prelude::*;
+
+    fn read(written: &Messages) -> Vec<Notification> {
+        messages(written.bytes())
+            .filter_map(|m| notification(&m))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let hop = Hop {
+            gateway: "10.244.60.0".parse().unwrap(),
+            link: IfIndex(5),
+            onlink: true,
+        };
+        let key = RouteKey {
+            prefix: "10.244.60.0/24".parse().unwrap(),
+            metric: 0,
+        };
+        let route = Route {
+            target: RouteTarget::Nexthop(NexthopId(9)),
+            protocol: 84,
+        };
+        let mac = Mac([2, 0, 0, 0, 0, 9]);
+        let mut written = Messages::default();
+        written.neighbour(1, hop.link, hop.gateway, Some(mac));
+        written.fdb(2, hop.link, mac, hop.gateway, true);
+        written.nexthop(3, NexthopId(9), &hop, (84, true));
+        written.route(4, &key, &route, true);
+        assert_eq!(
+            read(&written),
+            [
+                Notification::Neighbour(hop.link, hop.gateway, mac),
+                Notification::Fdb(hop.link, mac, hop.gateway),
+                Notification::Nexthop(NexthopId(9), hop, 84),
+                Notification::Route {
+                    key,
+                    route,
+                    replaced: true
+                },
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            for message in messages(&bytes) {
+                let _ = (notification(&message), acknowledgement(&message));
+            }
+            let message = Message { kind: RTM_NEWROUTE, flags: 0, seq: 0, payload: &bytes };
+            let _ = notification(&message);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! All tables together: what is wanted, what is there, whose it is, and in
+//! which order it is put right.
+
+mod observe;
+pub(crate) use observe::PROTOCOL_BOOT;
+mod order;
+mod rows;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use ipnetwork::IpNetwork;
+
+use crate::delta::Delta;
+use crate::entry::{Entry, Hop, HopName, Key, NexthopId, Route, RouteKey, RouteTarget, To};
+use crate::link::{Address, IfIndex, Link, Mac, VxlanDevice};
+use crate::nexthops::Nexthops;
+use crate::speaker::Interest;
+use crate::sysctl::Sysctl;
+
+pub use rows::{Detail, Row, Status};
+
+/// By what we know that something in the kernel is ours.
+///
+/// Besides: devices with our `ifalias` or of a name that is wanted, and
+/// everything permanent on these devices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ownership {
+    /// Routes and nexthop objects of this `rtm_protocol`.
+    pub protocol: u8,
+    /// `proto boot` routes that leave through a device of ours, or that stand
+    /// where we want one, are flannel's, and are taken over.
+    pub adopt_boot_routes: bool,
+}
+
+/// Which changes may be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// Nothing is taken away: not all is known yet that may be wanted.
+    PutsOnly,
+    /// What is stale goes too.
+    All,
+}
+
+/// Want against have over all tables. It does no I/O: feed it with wishes,
+/// dumps and notifications, and carry out what is [`pending`](Self::pending).
+#[derive(Debug)]
+pub struct Reconciler {
+    ownership: Ownership,
+    /// Nexthop objects are used; otherwise each route has its own gateway.
+    objects: bool,
+    names: Nexthops,
+    /// Hops by name, kept only where the kernel has no nexthop objects.
+    inline_hops: BTreeMap<HopName, Hop>,
+    links: BTreeMap<IfIndex, Link>,
+    link_addresses: BTreeSet<Address>,
+    devices: Delta<String, VxlanDevice>,
+    addresses: Delta<Address, ()>,
+    sysctls: Delta<Sysctl, u32>,
+    neighbours: Delta<(IfIndex, IpAddr), Mac>,
+    fdb: Delta<(IfIndex, Mac), IpAddr>,
+    nexthops: Delta<NexthopId, Hop>,
+    routes: Delta<RouteKey, Route>,
+    dump_needed: bool,
+}
+
+impl Reconciler {
+    /// Knows nothing and wants nothing; needs a first
+    /// [`resync`](Self::resync) before hops and routes are wanted.
+    pub fn new(ownership: Ownership) -> Reconciler {
+        Reconciler {
+            ownership,
+            objects: true,
+            names: Nexthops::default(),
+            inline_hops: BTreeMap::new(),
+            links: BTreeMap::new(),
+            link_addresses: BTreeSet::new(),
+            devices: Delta::default(),
+            addresses: Delta::default(),
+            sysctls: Delta::default(),
+            neighbours: Delta::default(),
+            fdb: Delta::default(),
+            nexthops: Delta::default(),
+            routes: Delta::default(),
+            dump_needed: true,
+        }
+    }
+
+    /// The kernel shall hold this. Hops before the routes that name them.
+    pub fn want(&mut self, entry: Entry) {
+        match entry {
+            Entry::Device(name, device) => self.want_device(name, device),
+            Entry::Address(link, network) => self.addresses.want(Address { link, network }, ()),
+            Entry::Sysctl(sysctl, value) => self.sysctls.want(sysctl, value),
+            Entry::Neighbour(link, ip, mac) => self.neighbours.want((link, ip), mac),
+            Entry::Fdb(link, mac, dst) => self.fdb.want((link, mac), dst),
+            Entry::Hop(name, hop) => self.want_hop(name, hop),
+            Entry::Route(key, to) => self.want_route(key, to),
+        }
+    }
+
+    /// The kernel need not hold this any more.
+    pub fn unwant(&mut self, key: &Key) {
+        match key {
+            Key::Device(name) => self.devices.unwant(name),
+            Key::Address(link, network) => {
+                self.addresses.unwant(&Address {
+                    link: *link,
+                    network: *network,
+                });
+            }
+            Key::Sysctl(sysctl) => self.forget_sysctl(sysctl),
+            Key::Neighbour(link, ip) => self.neighbours.unwant(&(*link, *ip)),
+            Key::Fdb(link, mac) => self.fdb.unwant(&(*link, *mac)),
+            Key::Hop(name) => self.unwant_hop(*name),
+            Key::Route(key) => self.routes.unwant(key),
+        }
+    }
+
+    /// Nothing is wanted any more; what is there stays known.
+    pub fn unwant_all(&mut self) {
+        for key in self.wanted_keys() {
+            self.unwant(&key);
+        }
+    }
+
+    /// The names of all that is wanted, routes before the hops that they name.
+    pub fn wanted_keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = wanted(&self.routes).map(|key| Key::Route(*key)).collect();
+        keys.extend(self.names.names().map(Key::Hop));
+        keys.extend(self.inline_hops.keys().copied().map(Key::Hop));
+        keys.extend(wanted(&self.fdb).map(|(link, mac)| Key::Fdb(*link, *mac)));
+        keys.extend(wanted(&self.neighbours).map(|(link, ip)| Key::Neighbour(*link, *ip)));
+        keys.extend(wanted(&self.sysctls).map(|sysctl| Key::Sysctl(sysctl.clone())));
+        keys.extend(wanted(&self.addresses).map(|a| Key::Address(a.link, a.network)));
+        keys.extend(wanted(&self.devices).map(|name| Key::Device(name.clone())));
+        keys
+    }
+
+    /// What a dump has to contain to be taken in by [`resync`](Self::resync).
+    pub fn interest(&self, boot_routes: bool) -> Interest {
+        Interest {
+            protocol: self.ownership.protocol,
+            links: self.own_links().collect(),
+            boot_routes: boot_routes && self.ownership.adopt_boot_routes,
+            sysctls: wanted(&self.sysctls).cloned().collect(),
+        }
+    }
+
+    /// Whether only a dump can tell what the kernel holds.
+    pub fn needs_dump(&self) -> bool {
+        self.dump_needed
+    }
+
+    /// Asks for a dump, as after a long while or on an operator's demand.
+    pub fn doubt(&mut self) {
+        self.dump_needed = true;
+    }
+
+    /// All links by number, ours or not.
+    pub fn links(&self) -> &BTreeMap<IfIndex, Link> {
+        &self.links
+    }
+
+    /// All addresses of all links.
+    pub fn link_addresses(&self) -> &BTreeSet<Address> {
+        &self.link_addresses
+    }
+
+    /// The link of this name.
+    pub fn link_named(&self, name: &str) -> Option<&Link> {
+        self.links.values().find(|link| link.name == name)
+    }
+
+    /// When a refused change is due again.
+    pub fn next_due(&self) -> Option<Instant> {
+        let due = [
+            self.devices.next_due(),
+            self.addresses.next_due(),
+            self.sysctls.next_due(),
+            self.neighbours.next_due(),
+            self.fdb.next_due(),
+            self.nexthops.next_due(),
+            self.routes.next_due(),
+        ];
+        due.into_iter().flatten().min()
+    }
+
+    /// How many entries are not as wanted.
+    pub fn drift(&self) -> usize {
+        self.devices.drift()
+            + self.addresses.drift()
+            + self.sysctls.drift()
+            + self.neighbours.drift()
+            + self.fdb.drift()
+            + self.nexthops.drift()
+            + self.routes.drift()
+    }
+
+    fn want_device(&mut self, name: String, device: VxlanDevice) {
+        self.devices.want(name.clone(), device);
+        let there = self.link_named(&name).map(|link| link.index);
+        if let Some(index) = there {
+            self.observe_device(index);
+        }
+    }
+
+    fn want_hop(&mut self, name: HopName, hop: Hop) {
+        if self.objects {
+            let id = self.names.assign(name, hop);
+            self.nexthops.want(id, hop);
+        } else if let Some(old) = self.inline_hops.insert(name, hop)
+            && old != hop
+        {
+            self.move_inline_routes(old, hop);
+        }
+    }
+
+    fn unwant_hop(&mut self, name: HopName) {
+        self.inline_hops.remove(&name);
+        if let Some(id) = self.names.release(name) {
+            self.nexthops.unwant(&id);
+        }
+    }
+
+    fn want_route(&mut self, key: RouteKey, to: To) {
+        let target = match to {
+            To::Unreachable => Some(RouteTarget::Unreachable),
+            To::Via(name) if self.objects => self.names.id(name).map(RouteTarget::Nexthop),
+            To::Via(name) => self
+                .inline_hops
+                .get(&name)
+                .copied()
+                .map(RouteTarget::Gateway),
+        };
+        debug_assert!(
+            target.is_some(),
+            "route {key:?} names a hop that is not wanted"
+        );
+        if let Some(target) = target {
+            self.routes.want(
+                key,
+                Route {
+                    target,
+                    protocol: self.ownership.protocol,
+                },
+            );
+        }
+    }
+
+    /// Without nexthop objects, a hop that changes moves its routes one by one.
+    fn move_inline_routes(&mut self, old: Hop, new: Hop) {
+        let through = |route: &Route| route.target == RouteTarget::Gateway(old);
+        let moved: Vec<RouteKey> = self
+            .routes
+            .iter()
+            .filter(|(_, state)| state.want().is_some_and(through))
+            .map(|(key, _)| *key)
+            .collect();
+        let target = RouteTarget::Gateway(new);
+        for key in moved {
+            self.routes.want(
+                key,
+                Route {
+                    target,
+                    protocol: self.ownership.protocol,
+                },
+            );
+        }
+    }
+
+    /// A sysctl is not put back when it is not wanted any more: nobody knows
+    /// what else relies on it.
+    fn forget_sysctl(&mut self, sysctl: &Sysctl) {
+        self.sysctls.unwant(sysctl);
+        self.sysctls.observe_gone(sysctl);
+    }
+
+    /// The links that are ours: everything permanent on them is ours too.
+    fn own_links(&self) -> impl Iterator<Item = IfIndex> + '_ {
+        let own = |link: &&Link| link.vxlan.is_some() && self.devices.entry(&link.name).is_some();
+        self.links.values().filter(own).map(|link| link.index)
+    }
+
+    fn owns_link(&self, index: IfIndex) -> bool {
+        let link = self.links.get(&index);
+        link.is_some_and(|link| link.vxlan.is_some() && self.devices.entry(&link.name).is_some())
+    }
+}
+
+fn wanted<K: Ord + Clone, V: PartialEq + Clone>(delta: &Delta<K, V>) -> impl Iterator<Item = &K> {
+    delta
+        .iter()
+        .filter(|(_, state)| state.want().is_some())
+        .map(|(key, _)| key)
+}
+
+/// Link-local IPv6 addresses come and go by themselves.
+fn is_link_local(network: &IpNetwork) -> bool {
+    matches!(network.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local())
+}
+
+#[cfg(test)]
+mod tests;

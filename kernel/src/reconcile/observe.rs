@@ -1,0 +1,224 @@
+//! Taking in what the kernel says: dumps and notifications.
+
+use std::collections::BTreeSet;
+
+use crate::delta::State;
+use crate::entry::{HopName, NexthopId, Route, RouteKey, RouteTarget};
+use crate::link::{Address, IfIndex, Link};
+use crate::speaker::{Dump, Notification};
+
+use super::{Reconciler, is_link_local};
+
+/// `RTPROT_BOOT`: what a program that names no protocol installs, as flannel.
+pub(crate) const PROTOCOL_BOOT: u8 = 3;
+
+impl Reconciler {
+    /// Takes in all links and all addresses.
+    pub fn observe_links(&mut self, links: Vec<Link>, addresses: Vec<Address>) {
+        let before = std::mem::take(&mut self.links);
+        self.links = links.into_iter().map(|link| (link.index, link)).collect();
+        self.dump_needed |= before
+            .iter()
+            .any(|(index, link)| lost_entries(link, self.links.get(index)));
+        let ours: Vec<_> = self
+            .links
+            .values()
+            .filter_map(|link| self.as_own_device(link))
+            .collect();
+        self.devices.resync(ours);
+        self.link_addresses = addresses.into_iter().collect();
+        let own: Vec<_> = self
+            .link_addresses
+            .iter()
+            .filter(|a| self.is_own_address(a))
+            .map(|a| (*a, ()))
+            .collect();
+        self.addresses.resync(own);
+    }
+
+    /// Takes in a dump that was made for [`interest`](Reconciler::interest).
+    pub fn resync(&mut self, dump: Dump) {
+        self.dump_needed = false;
+        self.objects = dump.nexthops.is_some();
+        let nexthops = dump.nexthops.unwrap_or_default();
+        self.names.resync(&nexthops, &dump.foreign_nexthops);
+        self.nexthops.resync(nexthops);
+        self.neighbours.resync(dump.neighbours);
+        self.fdb.resync(dump.fdb);
+        self.sysctls.resync(dump.sysctls);
+        let protocol = self.ownership.protocol;
+        let (ours, boot): (Vec<_>, Vec<_>) = dump
+            .routes
+            .into_iter()
+            .partition(|(_, route)| route.protocol == protocol);
+        let adopted: Vec<_> = boot
+            .into_iter()
+            .filter(|(key, route)| self.is_flannels(key, route))
+            .collect();
+        self.routes.resync(ours.into_iter().chain(adopted));
+    }
+
+    /// Takes in something that the kernel told of its own accord.
+    pub fn observe(&mut self, notification: Notification) {
+        match notification {
+            Notification::Link(link) => self.observe_link(link),
+            Notification::LinkGone(index) => self.observe_link_gone(index),
+            Notification::Address(address) => {
+                self.link_addresses.insert(address);
+                if self.is_own_address(&address) {
+                    self.addresses.observe(address, ());
+                }
+            }
+            Notification::AddressGone(address) => {
+                self.link_addresses.remove(&address);
+                self.addresses.observe_gone(&address);
+            }
+            Notification::Neighbour(link, ip, mac) if self.owns_link(link) => {
+                self.neighbours.observe((link, ip), mac);
+            }
+            Notification::NeighbourGone(link, ip) => self.neighbours.observe_gone(&(link, ip)),
+            Notification::Fdb(link, mac, dst) if self.owns_link(link) => {
+                self.fdb.observe((link, mac), dst);
+            }
+            Notification::FdbGone(link, mac) => self.fdb.observe_gone(&(link, mac)),
+            Notification::Neighbour(..) | Notification::Fdb(..) => {}
+            Notification::Nexthop(id, hop, protocol) => {
+                if protocol == self.ownership.protocol {
+                    self.nexthops.observe(id, hop);
+                }
+            }
+            Notification::NexthopGone(id) => self.observe_nexthop_gone(id),
+            Notification::Route {
+                key,
+                route,
+                replaced,
+            } => self.observe_route(key, route, replaced),
+            Notification::RouteGone(key, route) => self.observe_route_gone(key, route),
+            Notification::Overrun => self.dump_needed = true,
+        }
+    }
+
+    /// Takes in the device with this number, if it is ours.
+    pub(super) fn observe_device(&mut self, index: IfIndex) {
+        let device = self
+            .links
+            .get(&index)
+            .and_then(|link| self.as_own_device(link));
+        if let Some((name, device)) = device {
+            self.devices.observe(name, device);
+        }
+    }
+
+    fn observe_link(&mut self, link: Link) {
+        let index = link.index;
+        if let Some(before) = self.links.get(&index) {
+            self.dump_needed |= lost_entries(before, Some(&link));
+            if before.name != link.name {
+                let name = before.name.clone();
+                self.devices.observe_gone(&name);
+            }
+        }
+        self.links.insert(index, link);
+        self.observe_device(index);
+    }
+
+    fn observe_link_gone(&mut self, index: IfIndex) {
+        let Some(link) = self.links.remove(&index) else {
+            return;
+        };
+        // The kernel flushes what hung on the link without a word about each.
+        self.dump_needed = true;
+        self.link_addresses.retain(|address| address.link != index);
+        let addresses: Vec<Address> = self
+            .addresses
+            .iter()
+            .map(|(a, _)| *a)
+            .filter(|a| a.link == index)
+            .collect();
+        for address in addresses {
+            self.addresses.observe_gone(&address);
+        }
+        if self.link_named(&link.name).is_none() {
+            self.devices.observe_gone(&link.name);
+        }
+    }
+
+    fn observe_nexthop_gone(&mut self, id: NexthopId) {
+        if self
+            .nexthops
+            .entry(&id)
+            .is_some_and(|state| state.have().is_some())
+        {
+            self.nexthops.observe_gone(&id);
+            // Its routes went with it, and IPv4 ones without a notification.
+            self.dump_needed = true;
+        }
+    }
+
+    fn observe_route(&mut self, key: RouteKey, route: Route, replaced: bool) {
+        let ours = route.protocol == self.ownership.protocol;
+        let took_ours = replaced && self.routes.entry(&key).is_some_and(|s| s.have().is_some());
+        if ours || took_ours {
+            self.routes.observe(key, route);
+        }
+    }
+
+    fn observe_route_gone(&mut self, key: RouteKey, route: Route) {
+        if self
+            .routes
+            .entry(&key)
+            .and_then(State::have)
+            .is_some_and(|have| have.protocol == route.protocol)
+        {
+            self.routes.observe_gone(&key);
+        }
+    }
+
+    fn as_own_device(&self, link: &Link) -> Option<(String, crate::link::VxlanDevice)> {
+        let device = link.vxlan.clone()?;
+        let known = self.devices.entry(&link.name).is_some();
+        (device.ours || known).then(|| (link.name.clone(), device))
+    }
+
+    fn is_own_address(&self, address: &Address) -> bool {
+        self.owns_link(address.link) && !is_link_local(&address.network)
+    }
+
+    /// A `proto boot` route that flannel left: it leaves through our device, or
+    /// stands just where we want one and leads to the same place.
+    fn is_flannels(&self, key: &RouteKey, route: &Route) -> bool {
+        let RouteTarget::Gateway(hop) = route.target else {
+            return false;
+        };
+        let wanted = || {
+            self.routes
+                .entry(key)
+                .is_some_and(|state| state.want().is_some())
+        };
+        route.protocol == PROTOCOL_BOOT && (self.owns_link(hop.link) || wanted())
+    }
+
+    /// The object behind a hop's name, for those who look inside.
+    pub fn nexthop_id(&self, name: HopName) -> Option<NexthopId> {
+        self.names.id(name)
+    }
+
+    /// Ids of nexthop objects that some route of ours names at this moment.
+    pub(super) fn nexthops_in_use(&self) -> BTreeSet<NexthopId> {
+        let in_use = |state: &State<Route>| match (state, state.have()?.target) {
+            (State::Stale { .. }, _) => None,
+            (_, RouteTarget::Nexthop(id)) => Some(id),
+            _ => None,
+        };
+        self.routes
+            .iter()
+            .filter_map(|(_, state)| in_use(state))
+            .collect()
+    }
+}
+
+/// Whether the kernel dropped entries that hung on this link: it went down,
+/// lost its carrier, or came back.
+fn lost_entries(before: &Link, after: Option<&Link>) -> bool {
+    after.is_none_or(|after| (before.up, before.carrier) != (after.up, after.carrier))
+}

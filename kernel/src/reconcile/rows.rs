@@ -1,0 +1,175 @@
+//! The state of every entry, for those who look inside.
+
+use std::net::IpAddr;
+
+use crate::delta::{Delta, Refused, State};
+use crate::entry::{Hop, HopName, Key, Route, RouteTarget};
+use crate::link::{Mac, VxlanDevice};
+
+use super::Reconciler;
+
+/// One entry: what is wanted, what is there, and why it is not the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// Its name.
+    pub key: Key,
+    /// What is wanted.
+    pub want: Option<Detail>,
+    /// What is there.
+    pub have: Option<Detail>,
+    /// Why the kernel refused it, and how often in a row.
+    pub refused: Option<(String, u32)>,
+}
+
+/// Whether the kernel agrees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// It holds what is wanted.
+    InSync,
+    /// It lacks it.
+    Missing,
+    /// It holds something else.
+    Wrong,
+    /// It holds it although it is not wanted.
+    Stale,
+    /// It refused the change.
+    Refused,
+}
+
+/// The content of an entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Detail {
+    /// A device's settings.
+    Device(VxlanDevice),
+    /// It is there, and that is all that there is to it.
+    Present,
+    /// A sysctl's value.
+    Value(u32),
+    /// The MAC of a neighbour.
+    Mac(Mac),
+    /// The underlay address of an FDB entry.
+    Underlay(IpAddr),
+    /// A hop, or a route through it; nexthop objects are resolved.
+    Via(Hop),
+    /// A route to nowhere.
+    Unreachable,
+    /// Something that is not ours to make.
+    Other,
+}
+
+impl Row {
+    /// Whether the kernel agrees.
+    pub fn status(&self) -> Status {
+        match (&self.want, &self.have) {
+            _ if self.refused.is_some() => Status::Refused,
+            (Some(want), Some(have)) if want == have => Status::InSync,
+            (Some(_), Some(_)) => Status::Wrong,
+            (Some(_), None) => Status::Missing,
+            (None, _) => Status::Stale,
+        }
+    }
+}
+
+impl Reconciler {
+    /// All entries, in the order in which they are put.
+    pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
+        let devices = rows_of(
+            &self.devices,
+            |k| Key::Device(k.clone()),
+            |v| Detail::Device(v.clone()),
+        );
+        let addresses = rows_of(
+            &self.addresses,
+            |a| Key::Address(a.link, a.network),
+            |()| Detail::Present,
+        );
+        let sysctls = rows_of(
+            &self.sysctls,
+            |k| Key::Sysctl(k.clone()),
+            |v| Detail::Value(*v),
+        );
+        let neighbours = rows_of(
+            &self.neighbours,
+            |(link, ip)| Key::Neighbour(*link, *ip),
+            |v| Detail::Mac(*v),
+        );
+        let fdb = rows_of(
+            &self.fdb,
+            |(link, mac)| Key::Fdb(*link, *mac),
+            |v| Detail::Underlay(*v),
+        );
+        devices
+            .chain(addresses)
+            .chain(sysctls)
+            .chain(neighbours)
+            .chain(fdb)
+            .chain(self.hop_rows())
+            .chain(self.routes())
+    }
+
+    /// The routes.
+    pub fn routes(&self) -> impl Iterator<Item = Row> + '_ {
+        self.routes.iter().map(|(key, state)| Row {
+            key: Key::Route(*key),
+            want: state
+                .want()
+                .map(|route| self.resolve(route, |s| s.want().copied())),
+            have: state.have().and_then(|route| self.resolve_have(route)),
+            refused: self.routes.refusal(key).map(refused),
+        })
+    }
+
+    fn hop_rows(&self) -> impl Iterator<Item = Row> + '_ {
+        let name = |hop: &Hop| Key::Hop(HopName(hop.gateway));
+        self.nexthops.iter().filter_map(move |(id, state)| {
+            Some(Row {
+                key: name(state.want().or(state.have())?),
+                want: state.want().map(|hop| Detail::Via(*hop)),
+                have: state.have().map(|hop| Detail::Via(*hop)),
+                refused: self.nexthops.refusal(id).map(refused),
+            })
+        })
+    }
+
+    /// A route of the kernel whose nexthop object is gone is gone itself.
+    fn resolve_have(&self, route: &Route) -> Option<Detail> {
+        match route.target {
+            RouteTarget::Nexthop(id) => {
+                let hop = self.nexthops.entry(&id).and_then(State::have);
+                Some(hop.map_or(Detail::Other, |hop| Detail::Via(*hop)))
+            }
+            _ if route.protocol != self.ownership.protocol => Some(Detail::Other),
+            _ => Some(self.resolve(route, |_| None)),
+        }
+    }
+
+    fn resolve(&self, route: &Route, of: impl Fn(&State<Hop>) -> Option<Hop>) -> Detail {
+        match route.target {
+            RouteTarget::Gateway(hop) => Detail::Via(hop),
+            RouteTarget::Unreachable => Detail::Unreachable,
+            RouteTarget::Other => Detail::Other,
+            RouteTarget::Nexthop(id) => self
+                .nexthops
+                .entry(&id)
+                .and_then(of)
+                .map_or(Detail::Other, Detail::Via),
+        }
+    }
+}
+
+fn rows_of<'a, K: Ord + Clone, V: PartialEq + Clone>(
+    delta: &'a Delta<K, V>,
+    key: impl Fn(&K) -> Key + 'a,
+    detail: impl Fn(&V) -> Detail + 'a,
+) -> impl Iterator<Item = Row> + 'a {
+    delta.iter().map(move |(k, state)| Row {
+        key: key(k),
+        want: state.want().map(&detail),
+        have: state.have().map(&detail),
+        refused: delta.refusal(k).map(refused),
+    })
+}
+
+fn refused(refused: &Refused) -> (String, u32) {
+    (refused.refusal.to_string(), refused.tries)
+}

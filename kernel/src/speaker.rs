@@ -1,0 +1,126 @@
+//! The edge to the kernel: what it says, and what can be asked of it.
+
+use std::future::Future;
+use std::net::IpAddr;
+
+use crate::change::{Change, Refusal};
+use crate::entry::{Hop, NexthopId, Route, RouteKey};
+use crate::link::{Address, IfIndex, Link, Mac};
+use crate::sysctl::Sysctl;
+
+/// What a dump shall contain.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Interest {
+    /// Routes and nexthop objects of this `rtm_protocol`.
+    pub protocol: u8,
+    /// Neighbours and FDB entries of these links.
+    pub links: Vec<IfIndex>,
+    /// Also routes of `proto boot`, which is what flannel leaves behind.
+    pub boot_routes: bool,
+    /// The sysctls to read.
+    pub sysctls: Vec<Sysctl>,
+}
+
+/// All that the kernel holds of what is of interest, read in one go.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Dump {
+    /// Permanent neighbours.
+    pub neighbours: Vec<((IfIndex, IpAddr), Mac)>,
+    /// Permanent FDB entries.
+    pub fdb: Vec<((IfIndex, Mac), IpAddr)>,
+    /// Nexthop objects of our protocol; `None` when this kernel has no such
+    /// objects (before Linux 5.3).
+    pub nexthops: Option<Vec<(NexthopId, Hop)>>,
+    /// Ids of nexthop objects of others.
+    pub foreign_nexthops: Vec<NexthopId>,
+    /// Routes.
+    pub routes: Vec<(RouteKey, Route)>,
+    /// Sysctls that could be read.
+    pub sysctls: Vec<(Sysctl, u32)>,
+}
+
+/// Something that the kernel told of its own accord.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Notification {
+    /// A link is new or changed.
+    Link(Link),
+    /// A link is gone.
+    LinkGone(IfIndex),
+    /// An address is there.
+    Address(Address),
+    /// An address is gone.
+    AddressGone(Address),
+    /// A permanent neighbour is there.
+    Neighbour(IfIndex, IpAddr, Mac),
+    /// A neighbour is gone, or not permanent any more.
+    NeighbourGone(IfIndex, IpAddr),
+    /// A permanent FDB entry is there.
+    Fdb(IfIndex, Mac, IpAddr),
+    /// An FDB entry is gone.
+    FdbGone(IfIndex, Mac),
+    /// A nexthop object is there; its protocol is the last value.
+    Nexthop(NexthopId, Hop, u8),
+    /// A nexthop object is gone, and with it every route that named it.
+    NexthopGone(NexthopId),
+    /// A route is there; `replaced` when it took the place of another one.
+    Route {
+        /// Destination and metric.
+        key: RouteKey,
+        /// Where it leads, and whose it is.
+        route: Route,
+        /// It took the place of the route of the same name.
+        replaced: bool,
+    },
+    /// A route is gone.
+    RouteGone(RouteKey, Route),
+    /// The kernel said more than we could take in: only a dump tells the state.
+    Overrun,
+}
+
+/// Why the kernel could not be spoken to at all; a refused change is a
+/// [`Refusal`] instead.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// The netlink socket could not be set up.
+    #[error("cannot open a netlink socket ({step}): {source}; twill needs CAP_NET_ADMIN")]
+    Open {
+        /// What was being done.
+        step: &'static str,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// Sending or receiving failed.
+    #[error("netlink {step} failed: {source}")]
+    Io {
+        /// What was being done.
+        step: &'static str,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The kernel changed its tables during every one of several dumps.
+    #[error("the kernel's {table} changed during each of {tries} dumps")]
+    Unsteady {
+        /// Which table.
+        table: &'static str,
+        /// How often it was tried.
+        tries: u32,
+    },
+}
+
+/// The kernel, or a fake of it.
+pub trait Kernel {
+    /// All links and all addresses.
+    fn links(&mut self) -> Result<(Vec<Link>, Vec<Address>), KernelError>;
+
+    /// What the kernel holds of what is of interest.
+    fn dump(&mut self, interest: &Interest) -> Result<Dump, KernelError>;
+
+    /// Carries out the changes in order, in as few calls as possible. One that
+    /// is refused stops none of the others.
+    fn apply(&mut self, changes: &[Change]) -> Result<Vec<Refusal>, KernelError>;
+
+    /// Waits for notifications, and returns all that are there. Changes that
+    /// this speaker made itself are left out where the kernel lets us tell.
+    /// Dropping the future loses none.
+    fn notifications(&mut self) -> impl Future<Output = Result<Vec<Notification>, KernelError>>;
+}

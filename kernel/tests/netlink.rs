@@ -1,0 +1,473 @@
+//! The netlink speaker on the real kernel, each test in a network namespace of
+//! its own. Needs root; without it the tests fail and say so.
+
+use std::net::IpAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use kernel::{
+    Address, Change, Entry, Hop, HopName, IfIndex, Kernel, Mac, Netlink, NetlinkOptions,
+    Notification, Ownership, Reconciler, RouteKey, Scope, Status, Sysctl, To, VxlanDevice,
+};
+use nix::sched::{CloneFlags, unshare};
+
+const OPTIONS: NetlinkOptions = NetlinkOptions {
+    protocol: 84,
+    nexthop_objects: true,
+};
+
+/// Runs `test` in a fresh network namespace that has `eth0`, 10.99.0.1/24 and
+/// fd99::1/64, on one end of a veth pair. The namespace ends with its thread.
+fn in_namespace(test: impl AsyncFnOnce() + Send + 'static) {
+    let thread = std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNET).expect("needs root to make a network namespace");
+        ip("link set lo up");
+        ip("link add eth0 type veth peer name peer0");
+        ip("link set eth0 up");
+        ip("link set peer0 up");
+        ip("addr add 10.99.0.1/24 dev eth0");
+        ip("addr add fd99::1/64 dev eth0 nodad");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(test());
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn ip(args: &str) -> String {
+    run("ip", args)
+}
+
+fn run(program: &str, args: &str) -> String {
+    let output = Command::new(program)
+        .args(args.split(' '))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{program} {args}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The reconciler and the kernel of this namespace.
+struct World {
+    kernel: Netlink,
+    reconciler: Reconciler,
+}
+
+impl World {
+    fn new(options: NetlinkOptions) -> World {
+        let ownership = Ownership {
+            protocol: 84,
+            adopt_boot_routes: true,
+        };
+        let mut world = World {
+            kernel: Netlink::open(options).unwrap(),
+            reconciler: Reconciler::new(ownership),
+        };
+        world.dump();
+        world
+    }
+
+    fn dump(&mut self) {
+        let (links, addresses) = self.kernel.links().unwrap();
+        self.reconciler.observe_links(links, addresses);
+        let dump = self.kernel.dump(&self.reconciler.interest(true)).unwrap();
+        self.reconciler.resync(dump);
+    }
+
+    fn index(&self, name: &str) -> IfIndex {
+        self.reconciler
+            .link_named(name)
+            .unwrap_or_else(|| panic!("no link {name}"))
+            .index
+    }
+
+    /// Makes all changes that are pending; returns how many there were.
+    fn settle(&mut self) -> usize {
+        let mut made = 0;
+        loop {
+            let changes = self.reconciler.pending(Instant::now(), Scope::All, 512);
+            if changes.is_empty() {
+                return made;
+            }
+            made += changes.len();
+            let refusals = self.kernel.apply(&changes).unwrap();
+            for refusal in &refusals {
+                panic!("{}: {refusal}", changes[refusal.index]);
+            }
+            self.reconciler.settle(&changes, &refusals, Instant::now());
+        }
+    }
+
+    /// Takes in notifications until `done`.
+    async fn observe_until(&mut self, done: impl Fn(&Reconciler) -> bool) {
+        let wait = async {
+            while !done(&self.reconciler) {
+                for notification in self.kernel.notifications().await.unwrap() {
+                    self.reconciler.observe(notification);
+                }
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(5), wait)
+            .await
+            .is_err()
+        {
+            let rows: Vec<_> = self
+                .reconciler
+                .rows()
+                .filter(|row| row.status() != Status::InSync)
+                .collect();
+            panic!("no such notification within 5 s; not in sync: {rows:#?}");
+        }
+    }
+
+    fn want_device(&mut self) -> VxlanDevice {
+        let device = VxlanDevice {
+            vni: 1,
+            port: 8472,
+            local: Some(address("10.99.0.1")),
+            lower: self.index("eth0"),
+            learning: false,
+            gbp: false,
+            mac: Mac([2, 0, 0, 0, 0, 1]),
+            mtu: 1450,
+            up: true,
+            ours: true,
+            odd: false,
+        };
+        self.reconciler
+            .want(Entry::Device("flannel.1".into(), device.clone()));
+        device
+    }
+
+    fn want_peer(&mut self, number: u8) {
+        let link = self.index("flannel.1");
+        let vtep = IpAddr::from([10, 244, number, 0]);
+        let mac = Mac([2, 0, 0, 0, 1, number]);
+        self.reconciler.want(Entry::Neighbour(link, vtep, mac));
+        self.reconciler
+            .want(Entry::Fdb(link, mac, IpAddr::from([10, 99, 0, number])));
+        self.reconciler.want(Entry::Hop(
+            HopName(vtep),
+            Hop {
+                gateway: vtep,
+                link,
+                onlink: true,
+            },
+        ));
+        let prefix = format!("10.244.{number}.0/24").parse().unwrap();
+        self.reconciler.want(Entry::Route(
+            RouteKey::with_default_metric(prefix),
+            To::Via(HopName(vtep)),
+        ));
+    }
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn world_with_peers(options: NetlinkOptions) -> World {
+    let mut world = World::new(options);
+    world.want_device();
+    world.settle();
+    world.dump();
+    for number in 2..=9 {
+        world.want_peer(number);
+    }
+    let own: ipnetwork::IpNetwork = "10.244.1.0/32".parse().unwrap();
+    let link = world.index("flannel.1");
+    world.reconciler.want(Entry::Address(link, own));
+    world
+        .reconciler
+        .want(Entry::Sysctl(Sysctl::AcceptRa("flannel.1".into()), 0));
+    let own_block = RouteKey::of_last_resort("10.244.1.0/24".parse().unwrap());
+    world
+        .reconciler
+        .want(Entry::Route(own_block, To::Unreachable));
+    world.settle();
+    world
+}
+
+#[test]
+fn a_device_neighbours_fdb_entries_and_routes_are_there_as_ip_sees_them() {
+    in_namespace(async || {
+        let world = world_with_peers(OPTIONS);
+        let link = ip("-d link show flannel.1");
+        for part in [
+            "vxlan id 1 local 10.99.0.1 dev eth0",
+            "dstport 8472 nolearning",
+            "mtu 1450",
+            "alias twill",
+        ] {
+            assert!(link.contains(part), "{part} not in {link}");
+        }
+        assert!(ip("addr show flannel.1").contains("inet 10.244.1.0/32"));
+        assert_eq!(
+            run("cat", "/proc/sys/net/ipv6/conf/flannel.1/accept_ra").trim(),
+            "0"
+        );
+        assert!(
+            ip("neigh show dev flannel.1")
+                .contains("10.244.2.0 lladdr 02:00:00:00:01:02 PERMANENT")
+        );
+        let fdb = run("bridge", "fdb show dev flannel.1");
+        assert!(
+            fdb.contains("02:00:00:00:01:02 dst 10.99.0.2 self permanent"),
+            "{fdb}"
+        );
+        let route = ip("route show 10.244.2.0/24");
+        assert!(
+            route.contains("via 10.244.2.0 dev flannel.1 proto 84 onlink"),
+            "{route}"
+        );
+        assert!(
+            ip("route show 10.244.1.0/24")
+                .starts_with("unreachable 10.244.1.0/24 proto 84 metric 4294967295")
+        );
+        assert_eq!(world.reconciler.drift(), 0);
+    });
+}
+
+#[test]
+fn a_second_start_finds_everything_in_place() {
+    in_namespace(async || {
+        drop(world_with_peers(OPTIONS));
+        let mut world = world_with_peers_unsettled();
+        assert_eq!(world.settle(), 0);
+    });
+}
+
+/// Wants the same as `world_with_peers`, on what that left in the kernel.
+fn world_with_peers_unsettled() -> World {
+    let mut world = World::new(OPTIONS);
+    world.want_device();
+    world.dump();
+    for number in 2..=9 {
+        world.want_peer(number);
+    }
+    let link = world.index("flannel.1");
+    world
+        .reconciler
+        .want(Entry::Address(link, "10.244.1.0/32".parse().unwrap()));
+    world
+        .reconciler
+        .want(Entry::Sysctl(Sysctl::AcceptRa("flannel.1".into()), 0));
+    let own_block = RouteKey::of_last_resort("10.244.1.0/24".parse().unwrap());
+    world
+        .reconciler
+        .want(Entry::Route(own_block, To::Unreachable));
+    world.dump();
+    world
+}
+
+#[test]
+fn what_others_delete_is_noticed_and_put_back() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        ip("route del 10.244.2.0/24");
+        ip("neigh del 10.244.3.0 dev flannel.1");
+        run("bridge", "fdb del 02:00:00:00:01:04 dev flannel.1");
+        ip("addr del 10.244.1.0/32 dev flannel.1");
+        world.observe_until(|r| r.drift() >= 4).await;
+        world.settle();
+        assert!(!ip("route show 10.244.2.0/24").is_empty());
+        assert!(ip("neigh show 10.244.3.0 dev flannel.1").contains("PERMANENT"));
+        assert!(run("bridge", "fdb show dev flannel.1").contains("02:00:00:00:01:04"));
+        assert!(ip("addr show flannel.1").contains("inet 10.244.1.0/32"));
+    });
+}
+
+#[test]
+fn a_route_that_another_program_replaces_is_taken_back() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        ip("route replace 10.244.2.0/24 via 10.99.0.77");
+        world.observe_until(|r| r.drift() == 1).await;
+        world.settle();
+        assert!(ip("route show 10.244.2.0/24").contains("proto 84"));
+    });
+}
+
+#[test]
+fn a_nexthop_that_is_deleted_comes_back_with_its_routes() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        ip("nexthop flush proto 84");
+        world.observe_until(Reconciler::needs_dump).await;
+        world.dump();
+        assert_eq!(world.settle(), 16, "eight nexthops, eight routes");
+        assert!(ip("route show 10.244.2.0/24").contains("proto 84"));
+    });
+}
+
+#[test]
+fn a_link_that_went_down_and_up_gets_its_entries_back() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        ip("link set flannel.1 down");
+        world
+            .observe_until(|r| r.needs_dump() && r.drift() > 0)
+            .await;
+        world.settle();
+        world.dump();
+        world.settle();
+        assert!(ip("link show flannel.1").contains("UP"));
+        assert!(ip("route show 10.244.2.0/24").contains("proto 84"));
+        assert!(ip("neigh show 10.244.2.0 dev flannel.1").contains("PERMANENT"));
+    });
+}
+
+#[test]
+fn another_mac_mtu_or_local_address_is_put_right_without_making_the_device_again() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        let index = world.index("flannel.1");
+        ip("link set flannel.1 address 02:00:00:00:00:99 mtu 1300");
+        // The kernel forgets all neighbours of a link whose own MAC changes.
+        world.observe_until(|r| r.drift() >= 9).await;
+        world.settle();
+        world.dump();
+        world.settle();
+        assert_eq!(world.index("flannel.1"), index);
+        assert_eq!(world.reconciler.drift(), 0);
+        assert!(ip("link show flannel.1").contains("mtu 1450"));
+    });
+}
+
+#[test]
+fn another_port_makes_the_device_again() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        let index = world.index("flannel.1");
+        let port = VxlanDevice {
+            port: 4789,
+            ..world.want_device()
+        };
+        world
+            .reconciler
+            .want(Entry::Device("flannel.1".into(), port));
+        world.settle();
+        world.dump();
+        assert_ne!(world.index("flannel.1"), index);
+        assert!(ip("-d link show flannel.1").contains("dstport 4789"));
+    });
+}
+
+#[test]
+fn our_own_changes_and_foreign_routes_come_with_no_notification() {
+    in_namespace(async || {
+        let mut world = World::new(OPTIONS);
+        let link = world.index("eth0");
+        let gateway = address("10.99.0.2");
+        world.reconciler.want(Entry::Hop(
+            HopName(gateway),
+            Hop {
+                gateway,
+                link,
+                onlink: false,
+            },
+        ));
+        let ours = RouteKey::with_default_metric("10.244.2.0/24".parse().unwrap());
+        world
+            .reconciler
+            .want(Entry::Route(ours, To::Via(HopName(gateway))));
+        world.settle();
+        ip("route add 192.168.1.0/24 via 10.99.0.3 proto bird");
+        ip("route del 192.168.1.0/24");
+        ip("addr add 10.99.0.5/24 dev eth0");
+        let seen = world.kernel.notifications().await.unwrap();
+        let network = "10.99.0.5/24".parse().unwrap();
+        assert_eq!(
+            seen.first(),
+            Some(&Notification::Address(Address { link, network }))
+        );
+    });
+}
+
+#[test]
+fn a_refused_message_in_a_batch_fails_alone_and_with_the_kernels_words() {
+    in_namespace(async || {
+        let mut world = World::new(OPTIONS);
+        let link = world.index("eth0");
+        let neighbour = |n| Change::PutNeighbour {
+            link,
+            ip: IpAddr::from([10, 99, 0, n]),
+            mac: Mac([2, 0, 0, 0, 0, n]),
+        };
+        let ip_without_link = Change::PutNeighbour {
+            link: IfIndex(4242),
+            ip: address("10.99.0.9"),
+            mac: Mac([2; 6]),
+        };
+        let id = kernel::NexthopId(1);
+        let far = Change::PutNexthop {
+            id,
+            hop: Hop {
+                gateway: address("203.0.113.1"),
+                link,
+                onlink: false,
+            },
+            replace: false,
+        };
+        let refusals = world
+            .kernel
+            .apply(&[neighbour(5), ip_without_link, far, neighbour(6)])
+            .unwrap();
+        let indexes: Vec<usize> = refusals.iter().map(|r| r.index).collect();
+        assert_eq!(indexes, [1, 2]);
+        assert!(
+            refusals[1]
+                .to_string()
+                .contains("Nexthop has invalid gateway"),
+            "{}",
+            refusals[1]
+        );
+        assert!(ip("neigh show dev eth0").contains("10.99.0.6"));
+    });
+}
+
+#[test]
+fn without_nexthop_objects_the_same_routes_are_there() {
+    in_namespace(async || {
+        let mut world = world_with_peers(NetlinkOptions {
+            nexthop_objects: false,
+            ..OPTIONS
+        });
+        assert!(ip("nexthop show").is_empty());
+        assert!(
+            ip("route show 10.244.2.0/24").contains("via 10.244.2.0 dev flannel.1 proto 84 onlink")
+        );
+        world.dump();
+        assert_eq!(world.settle(), 0);
+    });
+}
+
+#[test]
+fn a_flood_that_overruns_the_socket_ends_in_a_dump() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        let batch: String = (0..40_000)
+            .map(|i| {
+                format!(
+                    "neigh replace 10.{}.{}.{} lladdr 02:00:00:00:00:01 dev eth0 nud permanent\n",
+                    100 + i / 65536,
+                    i / 256 % 256,
+                    i % 256
+                )
+            })
+            .collect();
+        let file = std::env::temp_dir().join(format!("twill-flood-{}", std::process::id()));
+        std::fs::write(&file, batch).unwrap();
+        ip(&format!("-batch {}", file.display()));
+        std::fs::remove_file(&file).unwrap();
+        ip("route del 10.244.2.0/24");
+        world.observe_until(Reconciler::needs_dump).await;
+        world.dump();
+        assert_eq!(world.settle(), 1);
+    });
+}
