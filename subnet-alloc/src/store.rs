@@ -219,6 +219,11 @@ pub enum StoreError {
     },
 }
 
+/// Whether a store lease that was granted for `granted` serves a caller who wants `wanted`: within a factor of two.
+pub(crate) fn serves(granted: Duration, wanted: Duration) -> bool {
+    granted >= wanted / 2 && granted <= wanted * 2
+}
+
 impl StoreError {
     /// Whether another endpoint or a later attempt may do better without anybody's help.
     pub fn is_transient(&self) -> bool {
