@@ -58,9 +58,11 @@ impl Cluster {
         self.directory.path()
     }
 
-    /// Leaves the files of the nodes on disk when the cluster is dropped.
+    /// Leaves the files of the nodes on disk, for good: their reader removes them.
     pub fn keep_directory(&mut self) {
         self.directory.disable_cleanup(true);
+        // Without the mark the next sweep takes the directory: an inconvenience, not a fault.
+        let _ = std::fs::write(self.directory().join(leftovers::KEPT), "");
     }
 
     /// An etcd cluster of `members` on the underlay's first switch, each in a namespace of its own.

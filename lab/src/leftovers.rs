@@ -9,6 +9,9 @@ pub(crate) const NAMES: &str = "/run/netns";
 /// Every name of a lab starts so and goes on with the pid of its process: `twill-lab-4711-node1`.
 pub(crate) const PREFIX: &str = "twill-lab-";
 
+/// A directory with this file in it was kept on purpose: its owner's end does not end it.
+pub(crate) const KEPT: &str = "kept-for-you";
+
 /// The name of one of this process's things.
 pub(crate) fn own_name(thing: &str) -> String {
     format!("{PREFIX}{}-{thing}", std::process::id())
@@ -19,7 +22,10 @@ pub(crate) fn sweep() {
     for path in dead(Path::new(NAMES)) {
         remove_name(&path);
     }
-    for path in dead(&std::env::temp_dir()) {
+    for path in dead(&std::env::temp_dir())
+        .iter()
+        .filter(|path| !path.join(KEPT).exists())
+    {
         let _ = std::fs::remove_dir_all(path);
     }
 }

@@ -13,9 +13,9 @@ const ROUTER: u8 = 254;
 /// How the underlay is wired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// Every host on one switch: `10.99.1.0/24` and `fd99:0:0:1::/64`.
+    /// Every host on one switch: `10.99.0.0/24` and `fd99::/64`.
     OneSwitch,
-    /// Two switches with a router between them: `10.99.1.0/24` and `10.99.2.0/24`, `fd99:0:0:1::/64` and `fd99:0:0:2::/64`.
+    /// Two switches with a router between them: also `10.99.1.0/24` and `fd99:0:0:1::/64`.
     TwoSubnets,
 }
 
@@ -75,15 +75,16 @@ impl Underlay {
 
     /// The addresses that host number `host` (1 to 253) has on switch `subnet` (from 1).
     pub fn addresses(&self, subnet: u8, host: u8) -> Addresses {
+        let network = subnet.saturating_sub(1);
         Addresses {
             v4: self
                 .stack
                 .has_v4()
-                .then(|| Ipv4Addr::new(10, 99, subnet, host)),
+                .then(|| Ipv4Addr::new(10, 99, network, host)),
             v6: self
                 .stack
                 .has_v6()
-                .then(|| Ipv6Addr::new(0xfd99, 0, 0, subnet.into(), 0, 0, 0, host.into())),
+                .then(|| Ipv6Addr::new(0xfd99, 0, 0, network.into(), 0, 0, 0, host.into())),
         }
     }
 

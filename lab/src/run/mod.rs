@@ -20,6 +20,12 @@ const PODS_PER_NODE: u32 = 2;
 /// How long all daemons together may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How much of each daemon's log is shown when the lab fails.
+const LOG_LINES: usize = 5;
+
+/// How long Ctrl-C may go unnoticed meanwhile.
+const SHORT_WAIT: Duration = Duration::from_millis(100);
+
 /// Builds the lab, probes it, shows it, holds it as long as asked, and takes it down whatever happens.
 pub fn run(options: &Options, out: &mut dyn Write) -> Result<Report> {
     if !nix::unistd::geteuid().is_root() {
@@ -32,13 +38,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<Report> {
     progress.say(&options.headline());
     let mut lab = Lab::build(options, &mut progress)?;
     let result = lab.exercise(options, &mut progress);
-    if options.keep_logs || result.is_err() && !matches!(result, Err(LabError::Interrupted)) {
-        lab.cluster.keep_directory();
-        progress.say(&format!(
-            "logs kept in {}",
-            lab.cluster.directory().display()
-        ));
-    }
+    lab.keep_logs(options, &result, &mut progress);
     progress.step("taken down", |_| {
         drop(lab);
         Ok(String::new())
@@ -120,8 +120,7 @@ impl Lab {
             self.daemons.push(node.start(&command)?);
         }
         for daemon in &mut self.daemons {
-            progress.check()?;
-            daemon.wait_ready(PATIENCE)?;
+            wait_ready(daemon, progress)?;
         }
         Ok(format!("{} ready", self.daemons.len()))
     }
@@ -180,6 +179,27 @@ impl Lab {
         Ok(())
     }
 
+    fn keep_logs(
+        &mut self,
+        options: &Options,
+        result: &Result<Report>,
+        progress: &mut Progress<'_>,
+    ) {
+        let failed = matches!(result, Err(error) if !matches!(error, LabError::Interrupted));
+        if failed {
+            for daemon in &mut self.daemons {
+                progress.say(&daemon.process().log_ending(LOG_LINES));
+            }
+        }
+        if failed || options.keep_logs {
+            self.cluster.keep_directory();
+            progress.say(&format!(
+                "logs kept in {}: remove them when read",
+                self.cluster.directory().display()
+            ));
+        }
+    }
+
     fn hold(&self, options: &Options, progress: &mut Progress<'_>) {
         let Some(hold) = options.hold else { return };
         let there = self.pods.last().and_then(|pod| pod.addresses().first());
@@ -199,6 +219,25 @@ impl Lab {
         let end = hold.duration().map(crate::Deadline::after);
         while !progress.interrupted() && !end.is_some_and(crate::Deadline::has_passed) {
             thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// In short waits, so that Ctrl-C is felt.
+fn wait_ready(daemon: &mut Daemon, progress: &Progress<'_>) -> Result<()> {
+    let deadline = crate::Deadline::after(PATIENCE);
+    loop {
+        progress.check()?;
+        match daemon.wait_ready(SHORT_WAIT) {
+            Err(LabError::TimedOut { .. }) if !deadline.has_passed() => {}
+            Err(LabError::TimedOut { what, detail, .. }) => {
+                return Err(LabError::TimedOut {
+                    what,
+                    waited: PATIENCE,
+                    detail,
+                });
+            }
+            answer => return answer,
         }
     }
 }
