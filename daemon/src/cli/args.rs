@@ -140,15 +140,33 @@ pub(crate) struct Cleanup {
 /// `twill lab`
 #[derive(Args)]
 pub(crate) struct Lab {
-    /// How many nodes
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=100))]
-    pub(crate) nodes: u16,
+    /// How many nodes, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) nodes: u8,
     /// How packets travel between nodes
     #[arg(long, value_name = "BACKEND", default_value = "vxlan")]
     pub(crate) backend: BackendKind,
-    /// How long it stays up after the pings: 90, 90s, 30m, 1h
-    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = config::duration)]
-    pub(crate) hold: Duration,
+    /// The families of nodes and pods
+    #[arg(long, value_name = "STACK", default_value = "v4")]
+    pub(crate) stack: LabStack,
+    /// Stay up after the pings for this long (90s, 30m, 1h), or without a value until Ctrl-C
+    #[arg(long, value_name = "DURATION", value_parser = config::duration)]
+    pub(crate) hold: Option<Option<Duration>>,
+    /// Leave the daemons' logs on disk even when all went well
+    #[arg(long)]
+    pub(crate) keep_logs: bool,
+}
+
+/// Address families of a lab.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LabStack {
+    /// IPv4 only
+    V4,
+    /// IPv6 only
+    V6,
+    /// Both
+    Dual,
 }
 
 const RUN: &str = "\
@@ -188,7 +206,7 @@ Exit codes: 0 all of it is gone, 2 error";
 const LAB: &str = "\
 Examples:
   twill lab
-  twill lab --nodes 5 --backend host-gw --hold 10m
+  twill lab --nodes 5 --backend host-gw --stack dual --hold 10m
 
 Exit codes: 0 every pod reached every pod, 1 some did not, 2 the lab could not be built";
 
@@ -290,7 +308,7 @@ mod tests {
             "twill show peers",
             "twill run --backend bgp",
             "twill run --mtu 1",
-            "twill lab --nodes 1",
+            "twill lab --nodes 0",
         ] {
             assert_eq!(exit_code(line), 2, "{line}");
         }
@@ -312,21 +330,34 @@ mod tests {
 
     #[test]
     fn the_lab_has_three_nodes_on_vxlan_unless_told_otherwise() {
-        let Command::Lab(lab) = command_of("twill lab") else {
-            panic!("not lab")
-        };
+        let lab = lab_of("twill lab");
         assert_eq!(
-            (lab.nodes, lab.backend, lab.hold),
-            (3, BackendKind::Vxlan, Duration::ZERO)
+            (lab.nodes, lab.backend, lab.stack),
+            (3, BackendKind::Vxlan, LabStack::V4)
         );
-        let Command::Lab(lab) = command_of("twill lab --nodes 5 --backend host-gw --hold 10m")
-        else {
-            panic!("not lab")
-        };
+        assert_eq!((lab.hold, lab.keep_logs), (None, false));
+        let lab = lab_of("twill lab --nodes 5 --backend host-gw --stack dual --keep-logs");
         assert_eq!(
-            (lab.nodes, lab.backend, lab.hold),
-            (5, BackendKind::HostGw, Duration::from_secs(600))
+            (lab.nodes, lab.backend, lab.stack),
+            (5, BackendKind::HostGw, LabStack::Dual)
         );
+        assert!(lab.keep_logs);
+    }
+
+    #[test]
+    fn the_lab_holds_for_a_while_or_until_it_is_stopped() {
+        assert_eq!(lab_of("twill lab --hold").hold, Some(None));
+        assert_eq!(
+            lab_of("twill lab --hold 10m").hold,
+            Some(Some(Duration::from_secs(600)))
+        );
+    }
+
+    fn lab_of(line: &str) -> Lab {
+        match command_of(line) {
+            Command::Lab(lab) => lab,
+            _ => panic!("not lab: {line}"),
+        }
     }
 
     #[test]
