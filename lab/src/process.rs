@@ -129,14 +129,15 @@ impl Process {
         })
     }
 
-    /// A line for errors: where the log is and how it ends.
+    /// Where the log is and how it ends, for people.
+    pub(crate) fn log_ending(&self, lines: usize) -> String {
+        let (name, log, tail) = (&self.name, self.log.display(), self.log_tail(lines));
+        format!("the log of {name} is {log}, which ends with:\n{tail}")
+    }
+
+    /// The same as a detail of an error.
     pub(crate) fn log_hint(&self) -> String {
-        format!(
-            "; the log of {} is {}, which ends with:\n{}",
-            self.name,
-            self.log.display(),
-            self.log_tail(15)
-        )
+        format!("; {}", self.log_ending(15))
     }
 
     fn nix_pid(&self) -> Pid {
