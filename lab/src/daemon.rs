@@ -68,6 +68,13 @@ impl DaemonCommand {
         self
     }
 
+    /// With a variable of the environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
     /// With another binary: an upgrade.
     #[must_use]
     pub fn binary(mut self, binary: impl Into<PathBuf>) -> Self {
@@ -75,10 +82,9 @@ impl DaemonCommand {
         self
     }
 
-    /// The arguments of `twill run` in `node`.
-    pub fn arguments(&self, node: &Node) -> Vec<String> {
-        let mut args = vec!["run".to_owned()];
-        args.extend(self.store.arguments());
+    /// The settings of every command of twill in `node`, as flags.
+    pub fn settings(&self, node: &Node) -> Vec<String> {
+        let mut args = self.store.arguments().to_vec();
         args.extend(
             self.backend
                 .iter()
@@ -119,10 +125,7 @@ impl Store {
 impl Daemon {
     /// Starts it; [`Daemon::wait_ready`] tells when it has done its work.
     pub fn start(node: &Node, command: &DaemonCommand) -> Result<Self> {
-        let mut program = node.namespace().command(&command.binary);
-        program
-            .args(command.arguments(node))
-            .envs(command.env.iter().cloned());
+        let program = node.twill(command, &["run"]);
         let log = node.directory().join("twill.log");
         let process = Process::start(&format!("twill in {}", node.name()), program, &log)?;
         Ok(Self {

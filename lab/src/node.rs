@@ -81,19 +81,19 @@ impl Node {
         Daemon::start(self, command)
     }
 
-    /// A command of the twill binary inside this node, `--run-dir` already given: `node.twill(bin, &["show", "routes"])`.
-    pub fn twill(&self, binary: &Path, args: &[&str]) -> Command {
-        let mut command = self.namespace.command(binary);
+    /// A command of twill inside this node, with the settings of its daemon: `node.twill(&daemon, &["show", "routes"])`.
+    pub fn twill(&self, daemon: &DaemonCommand, words: &[&str]) -> Command {
+        let mut command = self.namespace.command(&daemon.binary);
         command
-            .args(args)
-            .arg("--run-dir")
-            .arg(self.run_directory());
+            .args(words)
+            .args(daemon.settings(self))
+            .envs(daemon.env.iter().cloned());
         command
     }
 
-    /// What such a command prints.
-    pub fn twill_says(&self, binary: &Path, args: &[&str]) -> Result<String> {
-        output(&self.namespace, &mut self.twill(binary, args))
+    /// What such a command prints; a failure is an error.
+    pub fn twill_says(&self, daemon: &DaemonCommand, words: &[&str]) -> Result<String> {
+        output(&self.namespace, &mut self.twill(daemon, words))
     }
 
     /// Makes the pods' bridge `cni0` as the CNI bridge plugin does: with the gateway's addresses and the pods' MTU.

@@ -12,6 +12,7 @@ use crate::{
 };
 use progress::Progress;
 use std::io::Write;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -107,15 +108,14 @@ impl Lab {
     }
 
     fn start_daemons(&mut self, options: &Options, progress: &Progress<'_>) -> Result<String> {
-        let store = self.cluster.directory().join("store");
+        let store = self.store();
         std::fs::create_dir_all(&store)
             .and_then(|()| std::fs::write(store.join("config"), options.network_config()))
             .map_err(LabError::system(format!(
                 "write the network config into {}",
                 store.display()
             )))?;
-        let command =
-            DaemonCommand::new(&options.binary, Store::File(store)).backend(options.backend.name());
+        let command = self.daemon_command(options);
         for node in &self.cluster.nodes {
             self.daemons.push(node.start(&command)?);
         }
@@ -123,6 +123,15 @@ impl Lab {
             wait_ready(daemon, progress)?;
         }
         Ok(format!("{} ready", self.daemons.len()))
+    }
+
+    fn store(&self) -> PathBuf {
+        self.cluster.directory().join("store")
+    }
+
+    fn daemon_command(&self, options: &Options) -> DaemonCommand {
+        DaemonCommand::new(&options.binary, Store::File(self.store()))
+            .backend(options.backend.name())
     }
 
     fn add_pods(&mut self) -> Result<String> {
@@ -159,7 +168,7 @@ impl Lab {
 
     fn show(&self, options: &Options, progress: &mut Progress<'_>) -> Result<()> {
         let node = &self.cluster.nodes[0];
-        let routes = node.twill_says(&options.binary, &["show", "routes"])?;
+        let routes = node.twill_says(&self.daemon_command(options), &["show", "routes"])?;
         progress.say(&format!("\n{}: twill show routes\n{routes}", node.name()));
         progress.say("pod           node    addresses");
         for pod in &self.pods {
