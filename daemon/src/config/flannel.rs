@@ -1,6 +1,6 @@
 //! flanneld's own command line: flags with one dash, and flags that mean nothing to us.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use clap::{Arg, ArgAction, Command};
@@ -50,36 +50,40 @@ pub(super) fn augment(command: Command) -> Command {
     }))
 }
 
-/// Gives flags with one dash their second one (`-etcd-prefix=/a`), and drops flags with an empty
-/// value (`--public-ip=`), which is how flannel's unit files say "not given". `known` are the names
+/// Gives flags with one dash their second one (`-etcd-prefix=/a`), and drops flags whose value is
+/// empty (`--public-ip=`), which is how flannel's unit files say "not given". `known` are the names
 /// of the flags that may be written so.
 pub(super) fn to_our_flags(words: impl Iterator<Item = OsString>, known: &[&str]) -> Vec<OsString> {
-    let mut flags_ended = false;
-    words
-        .filter_map(|word| {
-            flags_ended |= word == "--";
-            if flags_ended {
-                Some(word)
-            } else {
-                to_our_flag(word, known)
-            }
-        })
-        .collect()
+    let mut words = words.peekable();
+    let mut ours = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "--" {
+            ours.push(word);
+            break;
+        }
+        match flag(&word, known) {
+            Some((_, Some(b""))) => {}
+            Some((_, None)) if words.next_if(|next| next.is_empty()).is_some() => {}
+            Some((body, _)) => ours.push(OsString::from_vec([b"--", body].concat())),
+            None => ours.push(word),
+        }
+    }
+    ours.extend(words);
+    ours
 }
 
-fn to_our_flag(word: OsString, known: &[&str]) -> Option<OsString> {
-    let bytes = word.as_bytes();
-    let body = match bytes {
+/// A known flag without its dashes, and the value that stands in the same word.
+fn flag<'a>(word: &'a OsStr, known: &[&str]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+    let body = match word.as_bytes() {
         [b'-', b'-', body @ ..] | [b'-', body @ ..] => body,
-        _ => return Some(word),
+        _ => return None,
     };
-    let end = body.iter().position(|&byte| byte == b'=');
-    let name = &body[..end.unwrap_or(body.len())];
-    if !known.iter().any(|known| known.as_bytes() == name) {
-        return Some(word);
-    }
-    let empty = end.is_some_and(|end| end + 1 == body.len());
-    (!empty).then(|| OsString::from_vec([b"--", body].concat()))
+    let mut parts = body.splitn(2, |&byte| byte == b'=');
+    let name = parts.next()?;
+    known
+        .iter()
+        .any(|known| known.as_bytes() == name)
+        .then_some((body, parts.next()))
 }
 
 #[cfg(test)]
@@ -117,5 +121,6 @@ mod tests {
     #[test]
     fn a_flag_with_an_empty_value_is_not_given() {
         assert_eq!(rewritten("run --iface= -etcd-prefix= -v=1"), "run --v=1");
+        assert_eq!(rewritten("run --iface  --v=1 -iface "), "run --v=1");
     }
 }
