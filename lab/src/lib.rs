@@ -37,6 +37,7 @@ pub use error::LabError;
 pub use etcd::{Etcd, EtcdOptions, Member};
 pub use http::{HttpResponse, get, post_json};
 pub use namespace::{Namespace, PublishedName};
+pub use nix::sys::signal::Signal;
 pub use node::Node;
 pub use pod::Pod;
 pub use process::Process;

@@ -1,1 +1,25 @@
 //! Twill on a real kernel, with a real etcd, in network namespaces.
+//!
+//! The tests, one file for each question:
+//!
+//! | file | asks |
+//! |---|---|
+//! | `tests/reachability.rs` | Does every pod reach every pod, with its own address and the full MTU? |
+//! | `tests/restarts.rs` | Is a packet lost when the daemon is killed, stopped or upgraded? |
+//! | `tests/flannel_contract.rs` | Can Twill and flannel share a cluster, a node, a device? |
+//! | `tests/crowd.rs` | Do daemons that start at once all get a block? |
+//! | `tests/commands.rs` | Do the commands say and do what they promise? |
+//! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |
+//!
+//! The benchmarks, `cargo bench -p netns-tests --bench NAME`: `scale`, `crowd`, `latency`, `idle`.
+//!
+//! They run the twill binary and look with `ip -j` and with packets; they know the inside of no crate. All of them need
+//! root, and fail without it.
+
+mod binary;
+mod flannel;
+mod network;
+
+pub use binary::twill;
+pub use flannel::{PREFIX, config, subnet_key};
+pub use network::{PodNetwork, READY, block_routes};

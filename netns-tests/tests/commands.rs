@@ -1,0 +1,218 @@
+//! The commands say and do what they promise.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use lab::kernel_view::{Family, link, nexthops, routes};
+use lab::{DaemonCommand, Node, Plan, Shape, Stack, eventually, ip};
+use netns_tests::{PodNetwork, READY, block_routes, config, twill};
+use serde_json::Value;
+use std::process::{Command, Output};
+
+fn two_nodes() -> PodNetwork {
+    let plan = Plan {
+        nodes: 2,
+        shape: Shape::OneSwitch,
+        stack: Stack::V4,
+    };
+    PodNetwork::running(plan, 1, &config(Stack::V4, r#"{"Type":"vxlan"}"#)).unwrap()
+}
+
+fn run(node: &Node, command: &DaemonCommand, words: &[&str]) -> Output {
+    node.twill(command, words).output().unwrap()
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+/// What `show TOPIC --json` says of `node`; the rows, if it is a list.
+fn shown(network: &PodNetwork, topic: &str) -> Value {
+    let text = network
+        .node()
+        .twill_says(&network.command(), &["show", topic, "--json"])
+        .unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn show_routes_names_the_other_node_and_agrees_with_the_kernel() {
+    let network = two_nodes();
+    let block = network.cluster.nodes[1]
+        .subnet_env()
+        .unwrap()
+        .subnet
+        .unwrap()
+        .network()
+        .to_string();
+    let json = shown(&network, "routes").to_string();
+    assert!(
+        json.contains(&block) && json.contains("node2") && json.contains("flannel.1"),
+        "{json}"
+    );
+    let table = network
+        .node()
+        .twill_says(&network.command(), &["show", "routes"])
+        .unwrap();
+    let row = table.lines().find(|line| line.contains(&block)).unwrap();
+    assert!(
+        row.contains("node2") && row.contains("flannel.1") && row.contains("vxlan"),
+        "{table}"
+    );
+}
+
+#[test]
+fn show_leases_lists_both_nodes() {
+    let network = two_nodes();
+    let json = shown(&network, "leases").to_string();
+    for node in &network.cluster.nodes {
+        let block = node
+            .subnet_env()
+            .unwrap()
+            .subnet
+            .unwrap()
+            .network()
+            .to_string();
+        assert!(
+            json.contains(&block) && json.contains(node.name()),
+            "{json}"
+        );
+    }
+}
+
+#[test]
+fn show_neighbours_and_status_are_json_too() {
+    let network = two_nodes();
+    let neighbours = shown(&network, "neighbours").to_string();
+    assert!(neighbours.contains("10.99.0.2"), "{neighbours}");
+    let status = shown(&network, "status").to_string();
+    assert!(
+        status.contains("10.99.0.1") || status.contains("node1"),
+        "{status}"
+    );
+}
+
+#[test]
+fn check_is_0_in_sync_and_1_on_drift_with_and_without_a_daemon() {
+    let mut network = two_nodes();
+    let command = network.command();
+    let asked = run(network.node(), &command, &["check"]);
+    assert_eq!(code(&asked), Some(0), "{asked:?}");
+    network.daemons[0].terminate().unwrap();
+    let read = run(network.node(), &command, &["check"]);
+    assert_eq!(code(&read), Some(0), "{read:?}");
+
+    let block = block_routes(network.node()).unwrap()[0].dst.clone();
+    ip(network.node().namespace(), &["route", "del", &block]).unwrap();
+    let drift = run(network.node(), &command, &["check"]);
+    assert_eq!(code(&drift), Some(1), "{drift:?}");
+    let said = String::from_utf8_lossy(&drift.stdout).into_owned();
+    assert!(said.contains(&block), "the drift is named: {said}");
+}
+
+#[test]
+fn show_routes_works_without_a_daemon_and_says_so() {
+    let mut network = two_nodes();
+    network.daemons[0].terminate().unwrap();
+    let output = run(network.node(), &network.command(), &["show", "routes"]);
+    assert_eq!(code(&output), Some(0), "{output:?}");
+    let block = network.cluster.nodes[1]
+        .subnet_env()
+        .unwrap()
+        .subnet
+        .unwrap()
+        .network()
+        .to_string();
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains(&block),
+        "{output:?}"
+    );
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("daemon"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn cleanup_removes_all_that_is_ours_and_says_what() {
+    let mut network = two_nodes();
+    let namespace = network.node().namespace().clone();
+    network.daemons[0].terminate().unwrap();
+    let tried = run(
+        network.node(),
+        &network.command(),
+        &["cleanup", "--dry-run"],
+    );
+    assert_eq!(code(&tried), Some(0), "{tried:?}");
+    assert!(
+        link(&namespace, "flannel.1").unwrap().is_some(),
+        "a dry run removes nothing"
+    );
+
+    let cleaned = run(network.node(), &network.command(), &["cleanup"]);
+    assert_eq!(code(&cleaned), Some(0), "{cleaned:?}");
+    assert!(
+        String::from_utf8_lossy(&cleaned.stdout).contains("flannel.1"),
+        "{cleaned:?}"
+    );
+    assert_eq!(link(&namespace, "flannel.1").unwrap(), None);
+    assert!(nexthops(&namespace).unwrap().is_empty());
+    let ours: Vec<_> = routes(&namespace, Family::V4)
+        .unwrap()
+        .into_iter()
+        .filter(|route| route.protocol.as_deref() == Some("84"))
+        .collect();
+    assert!(ours.is_empty(), "{ours:?}");
+}
+
+#[test]
+fn bad_flags_exit_with_2_and_name_the_flag() {
+    for words in [
+        &["run", "--no-such-flag"][..],
+        &["show", "nothing"],
+        &["lab", "--nodes", "0"],
+        &["run", "--mtu", "x"],
+    ] {
+        let output = Command::new(twill()).args(words).output().unwrap();
+        assert_eq!(code(&output), Some(2), "{words:?}: {output:?}");
+        assert!(!output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn an_interface_that_does_not_exist_is_named() {
+    let network = two_nodes();
+    let node = &network.cluster.nodes[0];
+    let (run_dir, state_dir) = (
+        node.directory().join("run2"),
+        node.directory().join("state2"),
+    );
+    let mut command = node.namespace().command(twill());
+    command
+        .args(["run", "--iface", "nosuch0", "--store"])
+        .arg(format!("file://{}", node.directory().display()));
+    command
+        .arg("--run-dir")
+        .arg(run_dir)
+        .arg("--state-dir")
+        .arg(state_dir);
+    let output = command.output().unwrap();
+    assert_eq!(code(&output), Some(2), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("nosuch0"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn a_second_daemon_on_the_same_run_directory_is_refused() {
+    let network = two_nodes();
+    let output = run(
+        network.node(),
+        &network.command().args(&["--healthz-port", "8082"]),
+        &["run"],
+    );
+    assert_ne!(code(&output), Some(0), "{output:?}");
+    eventually("the first is still ready", READY, || {
+        network.daemons[0].is_ready()
+    })
+    .unwrap();
+}
