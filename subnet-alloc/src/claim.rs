@@ -1,0 +1,258 @@
+//! Getting a block: decide, try, learn from a lost race, decide again.
+
+use std::time::Duration;
+
+use crate::allocator::{AllocError, Identity, Step, decide};
+use crate::block::Block;
+use crate::config::NetworkConfig;
+use crate::lease::{Hold, Lease, LeaseAttrs, Revision};
+use crate::store::{Claim, LeaseStore, Listing, Publish, Renewal, Replace, StoreError, serves};
+
+/// Who wants a block, and what it wants to be known about it.
+#[derive(Debug, Clone)]
+pub struct Claimant<'a> {
+    /// The network config.
+    pub config: &'a NetworkConfig,
+    /// By what the node recognises its own lease.
+    pub identity: Identity,
+    /// What it publishes with its block.
+    pub attrs: LeaseAttrs,
+    /// How long the lease lives when it is not renewed.
+    pub ttl: Duration,
+}
+
+/// A block that is ours.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Acquired {
+    /// The own lease as it stands in the store.
+    pub lease: Lease,
+    /// How it came to us.
+    pub how: How,
+    /// All leases that are known, the own one among them.
+    pub leases: Vec<Lease>,
+    /// Watch after this revision to miss nothing; changes that `leases` already has may come again.
+    pub revision: Revision,
+    /// Own leases that the config no longer gives out; they are left to expire.
+    pub unfit: Vec<Lease>,
+    /// Races for a block that another node won.
+    pub losses: u32,
+}
+
+/// How a node came to its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// It had it, with these very attributes: nothing was written.
+    Kept,
+    /// It had it, and published its attributes again.
+    Published,
+    /// It had one family's part and kept that.
+    Extended,
+    /// It claimed a free block.
+    Claimed,
+}
+
+/// Why no block could be acquired.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AcquireError {
+    /// There is none.
+    #[error(transparent)]
+    Alloc(#[from] AllocError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Others were faster every time.
+    #[error("no block after {attempts} attempts: other nodes took each one first; try again")]
+    Contended {
+        /// Attempts made.
+        attempts: u32,
+    },
+}
+
+/// Attempts before giving up; each one that fails means that another node has succeeded.
+const ATTEMPTS: u32 = 1000;
+/// Lost races after which everything is listed again: cheaper than learning one block at a time.
+const LOSSES_PER_LISTING: u32 = 8;
+
+/// Gets the node its block: keeps the lease that it has, or takes one as [`decide`] says. Nodes that do this at the
+/// same time get distinct blocks as long as there are any.
+///
+/// A node that restarts writes nothing, so that nobody else has to do anything.
+pub async fn acquire<S: LeaseStore>(
+    store: &S,
+    claimant: &Claimant<'_>,
+    listing: Listing,
+    random: &mut (dyn FnMut() -> u64 + Send),
+) -> Result<Acquired, AcquireError> {
+    let mut attempt = Attempt::new(store, claimant, listing);
+    for _ in 0..ATTEMPTS {
+        let decision = match attempt.decide(random) {
+            Err(AllocError::PoolExhausted { .. }) if attempt.is_stale => {
+                attempt.list_again().await?;
+                continue;
+            }
+            decision => decision?,
+        };
+        match attempt.take(decision.step).await? {
+            Outcome::Ours(lease, how) => return Ok(attempt.end(lease, how, decision.unfit)),
+            Outcome::Taken(by) => attempt.learn(by).await?,
+            Outcome::Lost(block) => {
+                attempt.identity.previous = Some(block);
+                attempt.list_again().await?;
+            }
+        }
+    }
+    Err(AcquireError::Contended { attempts: ATTEMPTS })
+}
+
+struct Attempt<'a, S> {
+    store: &'a S,
+    claimant: &'a Claimant<'a>,
+    identity: Identity,
+    known: Known,
+    /// Whether a race was lost since the listing: blocks may have become free as well.
+    is_stale: bool,
+    losses: u32,
+}
+
+enum Outcome {
+    Ours(Lease, How),
+    Taken(Lease),
+    /// The own lease was changed or deleted meanwhile.
+    Lost(Block),
+}
+
+impl<'a, S: LeaseStore> Attempt<'a, S> {
+    fn new(store: &'a S, claimant: &'a Claimant<'a>, listing: Listing) -> Self {
+        Attempt {
+            store,
+            claimant,
+            identity: claimant.identity.clone(),
+            known: Known::new(listing),
+            is_stale: false,
+            losses: 0,
+        }
+    }
+
+    fn decide(
+        &self,
+        random: &mut (dyn FnMut() -> u64 + Send),
+    ) -> Result<crate::allocator::Decision, AllocError> {
+        decide(
+            self.claimant.config,
+            &self.identity,
+            &self.known.leases,
+            random,
+        )
+    }
+
+    async fn take(&self, step: Step) -> Result<Outcome, StoreError> {
+        let Claimant { attrs, ttl, .. } = self.claimant;
+        match step {
+            Step::Keep(lease) => self.keep(lease).await,
+            Step::Extend { from, to } => {
+                Ok(match self.store.replace(&from, &to, attrs, *ttl).await? {
+                    Replace::Done(lease) => Outcome::Ours(lease, How::Extended),
+                    Replace::Taken(by) => Outcome::Taken(by),
+                    Replace::Lost => Outcome::Lost(from.block),
+                })
+            }
+            Step::Claim(block) => Ok(match self.store.claim(&block, attrs, *ttl).await? {
+                Claim::Won(lease) => Outcome::Ours(lease, How::Claimed),
+                Claim::Taken(by) => Outcome::Taken(by),
+            }),
+        }
+    }
+
+    async fn keep(&self, lease: Lease) -> Result<Outcome, StoreError> {
+        let Claimant { attrs, ttl, .. } = self.claimant;
+        if lease.attrs == *attrs && self.lives_on(&lease).await? {
+            return Ok(Outcome::Ours(lease, How::Kept));
+        }
+        Ok(match self.store.publish(&lease, attrs, *ttl).await? {
+            Publish::Done(lease) => Outcome::Ours(lease, How::Published),
+            Publish::Lost { .. } => Outcome::Lost(lease.block),
+        })
+    }
+
+    /// Whether the store lease under the key serves as it is, after one renewal.
+    async fn lives_on(&self, lease: &Lease) -> Result<bool, StoreError> {
+        let ttl = self.claimant.ttl;
+        let renewal = self.store.renew(lease, ttl).await?;
+        Ok(match renewal {
+            Renewal::Alive { ttl: granted } => lease.hold == Hold::Reserved || serves(granted, ttl),
+            Renewal::Gone => false,
+        })
+    }
+
+    async fn learn(&mut self, winner: Lease) -> Result<(), StoreError> {
+        self.losses += 1;
+        self.is_stale = true;
+        if self.losses.is_multiple_of(LOSSES_PER_LISTING) {
+            return self.list_again().await;
+        }
+        self.known.put(winner);
+        Ok(())
+    }
+
+    async fn list_again(&mut self) -> Result<(), StoreError> {
+        self.known = Known::new(self.store.list().await?);
+        self.is_stale = false;
+        Ok(())
+    }
+
+    fn end(mut self, lease: Lease, how: How, unfit: Vec<Lease>) -> Acquired {
+        self.known.put(lease.clone());
+        let revision = self.known.revision;
+        let leases = self.known.readable();
+        Acquired {
+            lease,
+            how,
+            leases,
+            revision,
+            unfit,
+            losses: self.losses,
+        }
+    }
+}
+
+/// What is held, as far as is known.
+struct Known {
+    revision: Revision,
+    leases: Vec<Lease>,
+    unreadable: Vec<Block>,
+}
+
+impl Known {
+    fn new(listing: Listing) -> Known {
+        let mut leases = listing.leases;
+        let holders = listing
+            .bad
+            .iter()
+            .filter_map(|bad| bad.holder(Hold::Reserved));
+        let unreadable: Vec<_> = holders.clone().map(|lease| lease.block).collect();
+        leases.extend(holders);
+        Known {
+            revision: listing.revision,
+            leases,
+            unreadable,
+        }
+    }
+
+    fn put(&mut self, lease: Lease) {
+        self.unreadable.retain(|block| *block != lease.block);
+        match self
+            .leases
+            .iter_mut()
+            .find(|known| known.block == lease.block)
+        {
+            Some(known) => *known = lease,
+            None => self.leases.push(lease),
+        }
+    }
+
+    fn readable(mut self) -> Vec<Lease> {
+        self.leases
+            .retain(|lease| !self.unreadable.contains(&lease.block));
+        self.leases
+    }
+}

@@ -1,0 +1,159 @@
+//! The store in etcd v3, in flannel's layout: `<prefix>/config` and `<prefix>/subnets/<key>`.
+
+mod endpoints;
+mod error;
+mod guard;
+mod keys;
+mod list;
+mod options;
+mod watch;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::block::Block;
+use crate::lease::{Hold, Lease, LeaseAttrs, LeaseId, Revision};
+use crate::store::{Claim, LeaseStore, Listing, Publish, Renewal, Replace, StoreError, serves};
+
+use endpoints::Endpoints;
+use keys::Keys;
+
+pub use options::EtcdOptions;
+pub use watch::EtcdWatch;
+
+/// Leases in etcd. One connection to one endpoint at a time; another endpoint when that one fails.
+#[derive(Clone)]
+pub struct EtcdStore {
+    endpoints: Arc<Endpoints>,
+    keys: Arc<Keys>,
+}
+
+impl EtcdStore {
+    /// Checks the options and reads the certificates. Connects when it is first used.
+    pub fn open(options: &EtcdOptions) -> Result<EtcdStore, StoreError> {
+        Ok(EtcdStore {
+            keys: Arc::new(Keys::new(&options.prefix)?),
+            endpoints: Arc::new(Endpoints::new(options)?),
+        })
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, StoreError> {
+        let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX).max(1);
+        let granted = self
+            .endpoints
+            .call(|mut client| async move { client.lease_grant(seconds, None).await })
+            .await?;
+        Ok(LeaseId(granted.id()))
+    }
+
+    /// Gives a lease back that is not needed; if that fails it ends by itself.
+    async fn revoke(&self, id: LeaseId) {
+        let revoked = self
+            .endpoints
+            .call(|mut client| async move { client.lease_revoke(id.0).await })
+            .await;
+        if let Err(why) = revoked {
+            tracing::debug!(lease = %id, %why, "an unused etcd lease is left to expire");
+        }
+    }
+
+    /// The lease to write an own key with: the same one if it lives and serves, else a new one.
+    async fn hold_for(&self, hold: Hold, ttl: Duration) -> Result<Hold, StoreError> {
+        let Hold::Leased(id) = hold else {
+            return Ok(Hold::Reserved);
+        };
+        match self.keep_alive(id).await? {
+            Renewal::Alive { ttl: granted } if serves(granted, ttl) => Ok(hold),
+            _ => self.grant(ttl).await.map(Hold::Leased),
+        }
+    }
+
+    async fn keep_alive(&self, id: LeaseId) -> Result<Renewal, StoreError> {
+        let call = |client: etcd_client::Client| async move {
+            let (mut first, mut second) = (client.lease_client(), client.lease_client());
+            let alive = match first.keep_alive(id.0).await {
+                Ok(_) => second.time_to_live(id.0, None).await?,
+                Err(etcd_client::Error::LeaseKeepAliveError(_)) => return Ok(Renewal::Gone),
+                Err(other) => return Err(other),
+            };
+            Ok(match u64::try_from(alive.ttl()) {
+                Ok(1..) => Renewal::Alive {
+                    ttl: granted(&alive),
+                },
+                _ => Renewal::Gone,
+            })
+        };
+        self.endpoints.call(call).await
+    }
+}
+
+fn granted(alive: &etcd_client::LeaseTimeToLiveResponse) -> Duration {
+    Duration::from_secs(u64::try_from(alive.granted_ttl()).unwrap_or(0))
+}
+
+impl LeaseStore for EtcdStore {
+    type Watch = EtcdWatch;
+
+    fn describe(&self) -> String {
+        format!("etcd {} prefix {}", self.endpoints, self.keys.prefix())
+    }
+
+    async fn config(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = self.keys.config().to_owned();
+        let call = |mut client: etcd_client::Client| {
+            let key = key.clone();
+            async move { client.get(key, None).await }
+        };
+        let mut found = self.endpoints.call(call).await?;
+        Ok(found.take_kvs().pop().map(|kv| kv.into_key_value().1))
+    }
+
+    async fn list(&self) -> Result<Listing, StoreError> {
+        list::list(&self.endpoints, &self.keys).await
+    }
+
+    async fn watch(&self, after: Revision) -> Result<EtcdWatch, StoreError> {
+        EtcdWatch::open(self.endpoints.clone(), self.keys.clone(), after).await
+    }
+
+    async fn claim(
+        &self,
+        block: &Block,
+        attrs: &LeaseAttrs,
+        ttl: Duration,
+    ) -> Result<Claim, StoreError> {
+        write::claim(self, block, attrs, ttl).await
+    }
+
+    async fn publish(
+        &self,
+        lease: &Lease,
+        attrs: &LeaseAttrs,
+        ttl: Duration,
+    ) -> Result<Publish, StoreError> {
+        write::publish(self, lease, attrs, ttl).await
+    }
+
+    async fn replace(
+        &self,
+        old: &Lease,
+        block: &Block,
+        attrs: &LeaseAttrs,
+        ttl: Duration,
+    ) -> Result<Replace, StoreError> {
+        let new = write::New { block, attrs };
+        write::replace(self, old, &new, ttl).await
+    }
+
+    async fn renew(&self, lease: &Lease, _ttl: Duration) -> Result<Renewal, StoreError> {
+        match lease.hold {
+            Hold::Reserved => Ok(Renewal::Alive { ttl: Duration::MAX }),
+            Hold::Leased(id) => self.keep_alive(id).await,
+        }
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<bool, StoreError> {
+        write::release(self, lease).await
+    }
+}

@@ -1,0 +1,147 @@
+//! The complete listing: in pages, so that memory stays small, and all of one revision.
+
+use etcd_client::{Client, Error, GetOptions, GetResponse, KeyValue, Txn, TxnOp, TxnOpResponse};
+
+use crate::lease::Revision;
+use crate::store::{Listing, StoreError};
+
+use super::endpoints::Endpoints;
+use super::error::is_too_large;
+use super::keys::{Keys, revision};
+
+/// Keys per page; halved when a page turns out to be larger than [`LARGEST_ANSWER`].
+const PAGE: i64 = 1000;
+/// Bytes of one answer that we are willing to hold at once.
+pub(super) const LARGEST_ANSWER: usize = 16 << 20;
+
+/// The config and all leases. One round trip for each thousand leases, and at least one.
+pub(super) async fn list(endpoints: &Endpoints, keys: &Keys) -> Result<Listing, StoreError> {
+    let mut reader = Reader {
+        endpoints,
+        keys,
+        page: PAGE,
+    };
+    let (mut listing, mut page) = reader.first().await?;
+    loop {
+        let Some(last) = page.kvs.last().filter(|_| page.more) else {
+            add(&mut listing, keys, &page.kvs);
+            return Ok(listing);
+        };
+        let next = reader.after(last.key(), listing.revision);
+        // The request is on its way before this page is read: etcd and we work at the same time.
+        let (next, ()) = tokio::join!(next, async { add(&mut listing, keys, &page.kvs) });
+        page = next?;
+    }
+}
+
+struct Page {
+    kvs: Vec<KeyValue>,
+    more: bool,
+}
+
+struct Reader<'a> {
+    endpoints: &'a Endpoints,
+    keys: &'a Keys,
+    page: i64,
+}
+
+impl Reader<'_> {
+    /// The config and the first page in one transaction, which fixes the revision.
+    async fn first(&mut self) -> Result<(Listing, Page), StoreError> {
+        let (config, subnets) = (self.keys.config(), self.keys.subnets());
+        let end = end_of(subnets);
+        loop {
+            let call = |client: Client| {
+                let range = GetOptions::new()
+                    .with_range(end.clone())
+                    .with_limit(self.page);
+                let both = [TxnOp::get(config, None), TxnOp::get(subnets, Some(range))];
+                let mut kv = client.kv_client().max_decoding_message_size(LARGEST_ANSWER);
+                async move { kv.txn(Txn::new().and_then(both)).await }
+            };
+            let answer = match self.endpoints.call(call).await {
+                Err(error) if self.can_halve(&error) => continue,
+                answer => answer?,
+            };
+            let mut listing = Listing {
+                revision: revision(
+                    answer
+                        .header()
+                        .map_or(0, etcd_client::ResponseHeader::revision),
+                ),
+                ..Listing::default()
+            };
+            let mut parts = answer.op_responses().into_iter().filter_map(into_get);
+            let config = parts.next().and_then(|mut part| part.take_kvs().pop());
+            listing.config = config.map(|kv| kv.into_key_value().1);
+            let page = parts.next().map_or(
+                Page {
+                    kvs: Vec::new(),
+                    more: false,
+                },
+                Page::from,
+            );
+            return Ok((listing, page));
+        }
+    }
+
+    async fn after(&mut self, last: &[u8], revision: Revision) -> Result<Page, StoreError> {
+        let begin = [last, b"\0"].concat();
+        let end = end_of(self.keys.subnets());
+        let at = i64::try_from(revision.0).unwrap_or(0);
+        loop {
+            let call = |client: Client| {
+                let options = GetOptions::new()
+                    .with_range(end.clone())
+                    .with_limit(self.page);
+                let (begin, options) = (begin.clone(), options.with_revision(at));
+                let mut kv = client.kv_client().max_decoding_message_size(LARGEST_ANSWER);
+                async move { kv.get(begin, Some(options)).await.map(Page::from) as Result<_, Error> }
+            };
+            match self.endpoints.call(call).await {
+                Err(error) if self.can_halve(&error) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    fn can_halve(&mut self, error: &StoreError) -> bool {
+        let can = is_too_large(error) && self.page > 1;
+        if can {
+            self.page /= 2;
+        }
+        can
+    }
+}
+
+impl From<GetResponse> for Page {
+    fn from(mut answer: GetResponse) -> Self {
+        Page {
+            more: answer.more(),
+            kvs: answer.take_kvs(),
+        }
+    }
+}
+
+fn add(listing: &mut Listing, keys: &Keys, kvs: &[KeyValue]) {
+    listing.leases.reserve(kvs.len());
+    for kv in kvs {
+        listing.add(keys.entry(kv));
+    }
+}
+
+fn into_get(part: TxnOpResponse) -> Option<GetResponse> {
+    match part {
+        TxnOpResponse::Get(get) => Some(get),
+        _ => None,
+    }
+}
+
+/// The first key behind all that begin with this, which ends in `/`.
+fn end_of(prefix: &str) -> Vec<u8> {
+    let mut end = prefix.as_bytes().to_vec();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    end
+}

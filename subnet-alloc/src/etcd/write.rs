@@ -1,0 +1,241 @@
+//! Every change: one transaction that compares what we know with what is there.
+//!
+//! A call that failed half-way may have been carried out, and is repeated at the next endpoint. So when a comparison
+//! fails because our own write is already there, that counts as success.
+
+use std::time::Duration;
+
+use etcd_client::{Client, Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse};
+
+use crate::block::Block;
+use crate::lease::{Hold, Lease, LeaseAttrs, LeaseId, Revision};
+use crate::store::{Claim, Publish, Replace, StoreError};
+
+use super::EtcdStore;
+use super::guard::{Guard, ask_for_conflicts, conflict};
+use super::keys::revision;
+use super::list::LARGEST_ANSWER;
+
+/// What is to be written.
+pub(super) struct New<'a> {
+    pub(super) block: &'a Block,
+    pub(super) attrs: &'a LeaseAttrs,
+}
+
+/// What a transaction did or found.
+enum Answer {
+    Done {
+        revision: Revision,
+        all_keys: Vec<KeyValue>,
+    },
+    /// A comparison failed; these are the keys that were asked for in that case.
+    Refused(Vec<Vec<KeyValue>>),
+}
+
+pub(super) async fn claim(
+    store: &EtcdStore,
+    block: &Block,
+    attrs: &LeaseAttrs,
+    ttl: Duration,
+) -> Result<Claim, StoreError> {
+    let new = New { block, attrs };
+    let id = store.grant(ttl).await?;
+    let hold = Hold::Leased(id);
+    let guard = Guard::new(&store.keys, block);
+    let writes = [
+        Some(put(store, &new, hold)),
+        ask_for_conflicts(&store.keys, block),
+    ];
+    let txn = Txn::new()
+        .when(guard.conditions())
+        .and_then(writes.into_iter().flatten().collect::<Vec<_>>())
+        .or_else([guard.holders()]);
+    let by = match run(store, txn).await? {
+        Answer::Done { revision, all_keys } => {
+            let lease = new.lease(hold, revision);
+            match conflict(&store.keys, block, &all_keys) {
+                None => return Ok(Claim::Won(lease)),
+                Some(older) => {
+                    release(store, &lease).await?;
+                    return Ok(Claim::Taken(older));
+                }
+            }
+        }
+        Answer::Refused(found) => guard.holder(&found.concat()),
+    };
+    if by.hold == hold {
+        return Ok(Claim::Won(by));
+    }
+    store.revoke(id).await;
+    Ok(Claim::Taken(by))
+}
+
+pub(super) async fn publish(
+    store: &EtcdStore,
+    lease: &Lease,
+    attrs: &LeaseAttrs,
+    ttl: Duration,
+) -> Result<Publish, StoreError> {
+    let new = New {
+        block: &lease.block,
+        attrs,
+    };
+    let hold = store.hold_for(lease.hold, ttl).await?;
+    let txn = Txn::new()
+        .when([unchanged(store, lease)])
+        .and_then([put(store, &new, hold)])
+        .or_else([TxnOp::get(store.keys.block(&lease.block), None)]);
+    let found = match run(store, txn).await? {
+        Answer::Done { revision, .. } => return Ok(Publish::Done(new.lease(hold, revision))),
+        Answer::Refused(found) => found.concat(),
+    };
+    let held = found
+        .first()
+        .and_then(|kv| store.keys.entry(kv).into_lease());
+    match held {
+        Some(held) if held.hold == hold && held.attrs == *attrs => Ok(Publish::Done(held)),
+        held => {
+            revoke_new(store, hold, lease.hold).await;
+            Ok(Publish::Lost { held })
+        }
+    }
+}
+
+pub(super) async fn replace(
+    store: &EtcdStore,
+    old: &Lease,
+    new: &New<'_>,
+    ttl: Duration,
+) -> Result<Replace, StoreError> {
+    let hold = store.hold_for(old.hold, ttl).await?;
+    let replaced = swap(store, old, new, hold).await?;
+    if !matches!(replaced, Replace::Done(_)) {
+        revoke_new(store, hold, old.hold).await;
+    }
+    Ok(replaced)
+}
+
+pub(super) async fn release(store: &EtcdStore, lease: &Lease) -> Result<bool, StoreError> {
+    let txn = Txn::new()
+        .when([unchanged(store, lease)])
+        .and_then([TxnOp::delete(store.keys.block(&lease.block), None)]);
+    let is_ours = matches!(run(store, txn).await?, Answer::Done { .. });
+    if let (true, Hold::Leased(id)) = (is_ours, lease.hold) {
+        store.revoke(id).await;
+    }
+    Ok(is_ours)
+}
+
+async fn swap(
+    store: &EtcdStore,
+    old: &Lease,
+    new: &New<'_>,
+    hold: Hold,
+) -> Result<Replace, StoreError> {
+    let old_key = store.keys.block(&old.block);
+    let guard = Guard::new(&store.keys, new.block).except(old_key.clone());
+    let mut writes = vec![put(store, new, hold), TxnOp::delete(old_key.clone(), None)];
+    writes.extend(ask_for_conflicts(&store.keys, new.block));
+    let mut conditions = guard.conditions();
+    conditions.push(unchanged(store, old));
+    let txn = Txn::new()
+        .when(conditions)
+        .and_then(writes)
+        .or_else([TxnOp::get(old_key, None), guard.holders()]);
+    let found = match run(store, txn).await? {
+        Answer::Done { revision, all_keys } => {
+            let lease = new.lease(hold, revision);
+            return match conflict(&store.keys, new.block, &all_keys) {
+                None => Ok(Replace::Done(lease)),
+                Some(older) => swap_back(store, old, &lease)
+                    .await
+                    .map(|()| Replace::Taken(older)),
+            };
+        }
+        Answer::Refused(found) => found,
+    };
+    let is_unchanged = found.first().is_some_and(|old_now| {
+        old_now
+            .first()
+            .is_some_and(|kv| revision(kv.mod_revision()) == old.revision)
+    });
+    let holder = guard.holder(found.get(1).map_or(&[], Vec::as_slice));
+    Ok(if is_unchanged {
+        Replace::Taken(holder)
+    } else if holder.block == *new.block && holder.hold == hold && holder.attrs == *new.attrs {
+        Replace::Done(holder)
+    } else {
+        Replace::Lost
+    })
+}
+
+async fn swap_back(store: &EtcdStore, old: &Lease, lease: &Lease) -> Result<(), StoreError> {
+    let before = New {
+        block: &old.block,
+        attrs: &old.attrs,
+    };
+    let txn = Txn::new().when([unchanged(store, lease)]).and_then([
+        put(store, &before, old.hold),
+        TxnOp::delete(store.keys.block(&lease.block), None),
+    ]);
+    run(store, txn).await.map(drop)
+}
+
+impl New<'_> {
+    fn lease(&self, hold: Hold, revision: Revision) -> Lease {
+        let (block, attrs) = (*self.block, self.attrs.clone());
+        Lease {
+            block,
+            attrs,
+            hold,
+            revision,
+        }
+    }
+}
+
+fn put(store: &EtcdStore, new: &New<'_>, hold: Hold) -> TxnOp {
+    let options = match hold {
+        Hold::Reserved => None,
+        Hold::Leased(LeaseId(id)) => Some(PutOptions::new().with_lease(id)),
+    };
+    TxnOp::put(store.keys.block(new.block), new.attrs.to_json(), options)
+}
+
+fn unchanged(store: &EtcdStore, lease: &Lease) -> Compare {
+    let revision = i64::try_from(lease.revision.0).unwrap_or(i64::MAX);
+    Compare::mod_revision(store.keys.block(&lease.block), CompareOp::Equal, revision)
+}
+
+async fn revoke_new(store: &EtcdStore, new: Hold, before: Hold) {
+    if let (Hold::Leased(id), true) = (new, new != before) {
+        store.revoke(id).await;
+    }
+}
+
+async fn run(store: &EtcdStore, txn: Txn) -> Result<Answer, StoreError> {
+    let call = |client: Client| {
+        let txn = txn.clone();
+        let mut kv = client.kv_client().max_decoding_message_size(LARGEST_ANSWER);
+        async move { kv.txn(txn).await }
+    };
+    let answer = store.endpoints.call(call).await?;
+    let found = answer
+        .op_responses()
+        .into_iter()
+        .filter_map(|part| match part {
+            TxnOpResponse::Get(mut get) => Some(get.take_kvs()),
+            _ => None,
+        });
+    Ok(if answer.succeeded() {
+        Answer::Done {
+            revision: revision(
+                answer
+                    .header()
+                    .map_or(0, etcd_client::ResponseHeader::revision),
+            ),
+            all_keys: found.flatten().collect(),
+        }
+    } else {
+        Answer::Refused(found.collect())
+    })
+}

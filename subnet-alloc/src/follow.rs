@@ -1,0 +1,207 @@
+//! Following the store: one task that turns listings and watches into events, whatever happens to the connection.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::block::Block;
+use crate::lease::{Lease, Revision};
+use crate::store::{BadEntry, LeaseStore, StoreError, Watch, WatchEvent};
+
+/// A change of the leases.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LeaseEvent {
+    /// All leases that there are; what is not among them is gone.
+    Reset(Vec<Lease>),
+    /// A lease was created or changed.
+    Put(Lease),
+    /// A block is no longer leased.
+    Gone(Block),
+}
+
+/// What a [`Follower`] tells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoreEvent {
+    /// Changes of the leases, all that came together.
+    Leases(Vec<LeaseEvent>),
+    /// The network config as it is written; `None` when it was deleted.
+    Config(Option<Vec<u8>>),
+    /// Keys that are no leases: after a listing all of them, else those just written.
+    Bad(Vec<BadEntry>),
+    /// The watch runs; everything up to this revision has been told.
+    Up {
+        /// Where the watch begins.
+        revision: Revision,
+    },
+    /// The store failed; told once per outage. It is tried again until `Up`.
+    Down(StoreError),
+}
+
+/// Follows a store until the receiver of its events is dropped: watches, and after any failure lists again.
+///
+/// Every outage ends in one complete [`LeaseEvent::Reset`], then `Up`.
+pub struct Follower<S> {
+    store: Arc<S>,
+    events: mpsc::Sender<StoreEvent>,
+    random: Box<dyn FnMut() -> u64 + Send>,
+    /// The config last told; `None` when none was.
+    config: Option<Option<Vec<u8>>>,
+    is_down: bool,
+}
+
+/// A store that needs longer than this for one call is taken for dead.
+const SILENCE: Duration = Duration::from_secs(15);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A watch that lived this long was a good one: the next failure is the first of a new outage.
+const GOOD_WATCH: Duration = Duration::from_secs(10);
+
+enum Stop {
+    Failed(StoreError),
+    /// Nobody listens any more.
+    Closed,
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Stop::Failed(error)
+    }
+}
+
+impl<S: LeaseStore> Follower<S> {
+    /// A follower that tells its events to `events`; `random` spreads the retries of many nodes.
+    pub fn new(
+        store: Arc<S>,
+        events: mpsc::Sender<StoreEvent>,
+        random: impl FnMut() -> u64 + Send + 'static,
+    ) -> Self {
+        Follower {
+            store,
+            events,
+            random: Box::new(random),
+            config: None,
+            is_down: false,
+        }
+    }
+
+    /// The config that the caller knows already, so that it is told only when it differs.
+    pub fn knowing_config(mut self, config: Option<Vec<u8>>) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Follows the changes after a revision, or (`None`) begins with a listing. Ends when the receiver is dropped.
+    pub async fn run(mut self, after: Option<Revision>) {
+        let events = self.events.clone();
+        tokio::select! {
+            () = self.follow_for_ever(after) => {}
+            () = events.closed() => {}
+        }
+    }
+
+    async fn follow_for_ever(&mut self, mut after: Option<Revision>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let began = Instant::now();
+            let Err(stop) = self.follow(after.take()).await;
+            if began.elapsed() > GOOD_WATCH {
+                pause = FIRST_PAUSE;
+            }
+            let Stop::Failed(error) = stop else { return };
+            if self.down(error).await.is_err() {
+                return;
+            }
+            sleep(self.jittered(pause)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn follow(&mut self, after: Option<Revision>) -> Result<Infallible, Stop> {
+        let after = match after {
+            Some(after) => after,
+            None => self.list().await?,
+        };
+        let store = self.store.clone();
+        let mut watch = in_time(&*store, store.watch(after)).await?;
+        self.is_down = false;
+        self.tell(StoreEvent::Up { revision: after }).await?;
+        loop {
+            let events = watch.next().await?;
+            self.forward(events).await?;
+        }
+    }
+
+    async fn list(&mut self) -> Result<Revision, Stop> {
+        let store = self.store.clone();
+        let listing = in_time(&*store, store.list()).await?;
+        let reset = vec![LeaseEvent::Reset(listing.leases)];
+        self.tell_config(listing.config).await?;
+        self.tell(StoreEvent::Bad(listing.bad)).await?;
+        self.tell(StoreEvent::Leases(reset)).await?;
+        Ok(listing.revision)
+    }
+
+    async fn forward(&mut self, events: Vec<WatchEvent>) -> Result<(), Stop> {
+        let (mut leases, mut bad) = (Vec::with_capacity(events.len()), Vec::new());
+        for event in events {
+            match event {
+                WatchEvent::Put(lease) => leases.push(LeaseEvent::Put(lease)),
+                WatchEvent::Gone(block, _) => leases.push(LeaseEvent::Gone(block)),
+                WatchEvent::Config(config) => self.tell_config(config).await?,
+                WatchEvent::Bad(entry) => {
+                    // Whatever the key held before, nobody can read it any more.
+                    leases.extend(entry.block.map(LeaseEvent::Gone));
+                    bad.push(entry);
+                }
+            }
+        }
+        if !leases.is_empty() {
+            self.tell(StoreEvent::Leases(leases)).await?;
+        }
+        if !bad.is_empty() {
+            self.tell(StoreEvent::Bad(bad)).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_config(&mut self, config: Option<Vec<u8>>) -> Result<(), Stop> {
+        if self.config.as_ref() == Some(&config) {
+            return Ok(());
+        }
+        self.config = Some(config.clone());
+        self.tell(StoreEvent::Config(config)).await
+    }
+
+    async fn down(&mut self, error: StoreError) -> Result<(), Stop> {
+        if std::mem::replace(&mut self.is_down, true) {
+            return Ok(());
+        }
+        self.tell(StoreEvent::Down(error)).await
+    }
+
+    async fn tell(&mut self, event: StoreEvent) -> Result<(), Stop> {
+        self.events.send(event).await.map_err(|_| Stop::Closed)
+    }
+
+    /// Between half of the pause and all of it.
+    fn jittered(&mut self, pause: Duration) -> Duration {
+        let half = pause / 2;
+        let spread = u64::try_from(half.as_micros()).unwrap_or(u64::MAX).max(1);
+        half + Duration::from_micros((self.random)() % spread)
+    }
+}
+
+async fn in_time<T>(
+    store: &impl LeaseStore,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(SILENCE, call).await.unwrap_or_else(|_| {
+        Err(StoreError::Unreachable {
+            endpoint: store.describe(),
+            why: format!("no answer within {} s", SILENCE.as_secs()),
+        })
+    })
+}
