@@ -1,2 +1,14 @@
-//! The `twill` binary.
-fn main() {}
+//! `twill`: a pod network for Linux.
+
+mod agent;
+mod backend;
+mod cli;
+mod config;
+mod subnet_env;
+mod underlay;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}

@@ -6,7 +6,7 @@ pub(crate) use observe::PROTOCOL_BOOT;
 mod order;
 mod rows;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -54,7 +54,8 @@ pub struct Reconciler {
     /// Hops by name, kept only where the kernel has no nexthop objects.
     inline_hops: BTreeMap<HopName, Hop>,
     links: BTreeMap<IfIndex, Link>,
-    link_addresses: BTreeSet<Address>,
+    /// In the kernel's order: the first of a link is its primary one.
+    link_addresses: Vec<Address>,
     devices: Delta<String, VxlanDevice>,
     addresses: Delta<Address, ()>,
     sysctls: Delta<Sysctl, u32>,
@@ -62,6 +63,8 @@ pub struct Reconciler {
     fdb: Delta<(IfIndex, Mac), IpAddr>,
     nexthops: Delta<NexthopId, Hop>,
     routes: Delta<RouteKey, Route>,
+    /// Routes that flannel may have left.
+    leftovers: Vec<(RouteKey, Route)>,
     dump_needed: bool,
 }
 
@@ -75,7 +78,7 @@ impl Reconciler {
             names: Nexthops::default(),
             inline_hops: BTreeMap::new(),
             links: BTreeMap::new(),
-            link_addresses: BTreeSet::new(),
+            link_addresses: Vec::new(),
             devices: Delta::default(),
             addresses: Delta::default(),
             sysctls: Delta::default(),
@@ -83,6 +86,7 @@ impl Reconciler {
             fdb: Delta::default(),
             nexthops: Delta::default(),
             routes: Delta::default(),
+            leftovers: Vec::new(),
             dump_needed: true,
         }
     }
@@ -163,8 +167,8 @@ impl Reconciler {
         &self.links
     }
 
-    /// All addresses of all links.
-    pub fn link_addresses(&self) -> &BTreeSet<Address> {
+    /// All addresses of all links, the primary one of a link first.
+    pub fn link_addresses(&self) -> &[Address] {
         &self.link_addresses
     }
 
@@ -185,6 +189,22 @@ impl Reconciler {
             self.routes.next_due(),
         ];
         due.into_iter().flatten().min()
+    }
+
+    /// Whether somebody wants this.
+    pub fn wants(&self, key: &Key) -> bool {
+        fn wants<K: Ord + Clone, V: PartialEq + Clone>(delta: &Delta<K, V>, key: &K) -> bool {
+            delta.entry(key).is_some_and(|state| state.want().is_some())
+        }
+        match key {
+            Key::Device(name) => wants(&self.devices, name),
+            Key::Address(link, network) => wants(&self.addresses, &Address { link: *link, network: *network }),
+            Key::Sysctl(sysctl) => wants(&self.sysctls, sysctl),
+            Key::Neighbour(link, ip) => wants(&self.neighbours, &(*link, *ip)),
+            Key::Fdb(link, mac) => wants(&self.fdb, &(*link, *mac)),
+            Key::Hop(name) => self.names.id(*name).is_some() || self.inline_hops.contains_key(name),
+            Key::Route(key) => wants(&self.routes, key),
+        }
     }
 
     /// How many entries are not as wanted.

@@ -26,7 +26,7 @@ impl Reconciler {
             .filter_map(|link| self.as_own_device(link))
             .collect();
         self.devices.resync(ours);
-        self.link_addresses = addresses.into_iter().collect();
+        self.link_addresses = addresses;
         let own: Vec<_> = self
             .link_addresses
             .iter()
@@ -47,15 +47,30 @@ impl Reconciler {
         self.fdb.resync(dump.fdb);
         self.sysctls.resync(dump.sysctls);
         let protocol = self.ownership.protocol;
-        let (ours, boot): (Vec<_>, Vec<_>) = dump
+        let (ours, leftovers): (Vec<_>, Vec<_>) = dump
             .routes
             .into_iter()
             .partition(|(_, route)| route.protocol == protocol);
-        let adopted: Vec<_> = boot
-            .into_iter()
-            .filter(|(key, route)| self.is_flannels(key, route))
-            .collect();
-        self.routes.resync(ours.into_iter().chain(adopted));
+        // Such dumps leave out what was adopted from others and is still to go.
+        let adopted = self.routes.iter().filter_map(|(key, state)| {
+            let have = state.have().filter(|have| have.protocol != protocol)?;
+            Some((*key, *have))
+        });
+        let adopted: Vec<_> = adopted.collect();
+        self.routes.resync(adopted.into_iter().chain(ours));
+        self.leftovers.extend(leftovers);
+    }
+
+    /// Takes what flannel left for ours: its `proto boot` routes that leave
+    /// through a device of ours, or stand just where a route is wanted. To be
+    /// called when all wishes are known, since only they tell flannel's routes
+    /// from an admin's.
+    pub fn adopt_leftovers(&mut self) {
+        for (key, route) in std::mem::take(&mut self.leftovers) {
+            if self.is_flannels(&key, &route) {
+                self.routes.observe(key, route);
+            }
+        }
     }
 
     /// Takes in something that the kernel told of its own accord.
@@ -64,13 +79,15 @@ impl Reconciler {
             Notification::Link(link) => self.observe_link(link),
             Notification::LinkGone(index) => self.observe_link_gone(index),
             Notification::Address(address) => {
-                self.link_addresses.insert(address);
+                if !self.link_addresses.contains(&address) {
+                    self.link_addresses.push(address);
+                }
                 if self.is_own_address(&address) {
                     self.addresses.observe(address, ());
                 }
             }
             Notification::AddressGone(address) => {
-                self.link_addresses.remove(&address);
+                self.link_addresses.retain(|known| *known != address);
                 self.addresses.observe_gone(&address);
             }
             Notification::Neighbour(link, ip, mac) if self.owns_link(link) => {
@@ -184,8 +201,6 @@ impl Reconciler {
         self.owns_link(address.link) && !is_link_local(&address.network)
     }
 
-    /// A `proto boot` route that flannel left: it leaves through our device, or
-    /// stands just where we want one and leads to the same place.
     fn is_flannels(&self, key: &RouteKey, route: &Route) -> bool {
         let RouteTarget::Gateway(hop) = route.target else {
             return false;

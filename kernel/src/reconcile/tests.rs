@@ -234,7 +234,7 @@ fn flannels_route_in_our_place_is_replaced_and_an_admins_elsewhere_stays() {
     kernel.routes.insert(key("192.168.7.0/24"), boot);
     let mut world = World::on(kernel);
     world.want_route("10.244.1.0/24", "10.99.0.2");
-    world.dump();
+    world.reconciler.adopt_leftovers();
     world.run(Scope::All);
     assert_eq!(world.kernel.routes[&key("10.244.1.0/24")].protocol, 84);
     assert_eq!(world.kernel.routes[&key("192.168.7.0/24")], boot);

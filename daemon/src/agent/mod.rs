@@ -1,0 +1,278 @@
+//! The agent: the pure core that runs for one node.
+//!
+//! It takes in what the store and the kernel say, and says what is to be done.
+//! It does no I/O and reads no clock. The driver speaks to it like this:
+//!
+//! ```text
+//! agent.handle(input, now);                    // one thing at a time
+//! while let Some(output) = agent.poll_output(now) { … }   // then drain
+//! wait until agent.poll_timeout(), or the next input
+//! ```
+
+mod leases;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use kernel::{
+    Address, Change, Dump, Entry, Interest, Key, Link, Notification, Ownership, Reconciler, Refusal, Scope,
+};
+use subnet_alloc::{Block, Lease, LeaseEvent};
+
+use crate::backend::{Devices, Local, Remote, Skipped};
+
+pub(crate) use view::{Counts, LeaseView, RemoteView};
+
+/// Something that happened.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// All links and addresses of the kernel, as [`Output::ReadLinks`] asked.
+    Links(Vec<Link>, Vec<Address>),
+    /// The dump that [`Output::Dump`] asked for.
+    Dump(Dump),
+    /// What the kernel told of its own accord.
+    Kernel(Vec<Notification>),
+    /// What the store told.
+    Leases(Vec<LeaseEvent>),
+    /// How the changes of [`Output::Apply`] went.
+    Applied(Vec<Change>, Vec<Refusal>),
+    /// The own lease as it stands in the store.
+    Own(Lease),
+    /// This node's side has changed: underlay, backend or block.
+    Local(Box<Local>),
+    /// Somebody doubts that the view of the kernel is right.
+    Doubt,
+}
+
+/// Something to be done.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Output {
+    /// Read all links and addresses.
+    ReadLinks,
+    /// Dump what is of interest.
+    Dump(Interest),
+    /// Carry out these changes in order.
+    Apply(Vec<Change>),
+    /// Tell the operator what the kernel refused for the first time.
+    Refused(Vec<(Change, Refusal)>),
+}
+
+/// Changes in one [`Output::Apply`]: some milliseconds of work, so that
+/// notifications are taken in between.
+const CHANGES_AT_ONCE: usize = 2048;
+/// Dumps on demand are at least this far apart: a flapping link must not keep
+/// the daemon busy.
+const DUMP_PAUSE: Duration = Duration::from_millis(100);
+/// However quiet the kernel is, it is read again after this long.
+const DUMP_PERIOD: Duration = Duration::from_secs(600);
+
+/// All that one node knows and wants.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    local: Local,
+    devices: Devices,
+    own: Option<Lease>,
+    remotes: BTreeMap<Block, Remote>,
+    skipped: BTreeMap<Block, Skipped>,
+    /// Keys that more than one lease wants.
+    contested: BTreeSet<Key>,
+    reconciler: Reconciler,
+    /// The own side has been planned for once.
+    planned: bool,
+    links_due: bool,
+    /// A first dump has been taken in.
+    dumped: bool,
+    /// A first complete listing has been taken in.
+    listed: bool,
+    /// All that the first listing asks for is in the kernel.
+    ready: bool,
+    last_dump: Option<Instant>,
+    refused: Vec<(Change, Refusal)>,
+    counts: Counts,
+}
+
+impl Agent {
+    /// Knows this node's side and nothing of the kernel and the store.
+    pub(crate) fn new(local: Local, ownership: Ownership) -> Agent {
+        Agent {
+            local,
+            devices: Devices::default(),
+            own: None,
+            remotes: BTreeMap::new(),
+            skipped: BTreeMap::new(),
+            contested: BTreeSet::new(),
+            reconciler: Reconciler::new(ownership),
+            planned: false,
+            links_due: true,
+            dumped: false,
+            listed: false,
+            ready: false,
+            last_dump: None,
+            refused: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes in something that happened.
+    pub(crate) fn handle(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Links(links, addresses) => self.handle_links(links, addresses),
+            Input::Dump(dump) => self.handle_dump(dump, now),
+            Input::Kernel(notifications) => self.handle_kernel(notifications),
+            Input::Leases(events) => self.handle_leases(events),
+            Input::Applied(changes, refusals) => self.handle_applied(&changes, &refusals, now),
+            Input::Own(lease) => self.own = Some(lease),
+            Input::Local(local) => self.handle_local(*local),
+            Input::Doubt => {
+                self.links_due = true;
+                self.reconciler.doubt();
+            }
+        }
+    }
+
+    /// What is to be done next; `None` when there is nothing until the next
+    /// input or [`poll_timeout`](Self::poll_timeout).
+    pub(crate) fn poll_output(&mut self, now: Instant) -> Option<Output> {
+        if !self.refused.is_empty() {
+            return Some(Output::Refused(std::mem::take(&mut self.refused)));
+        }
+        if std::mem::take(&mut self.links_due) {
+            return Some(Output::ReadLinks);
+        }
+        if self.reconciler.needs_dump() && self.next_dump().is_none_or(|due| due <= now) {
+            return Some(Output::Dump(self.reconciler.interest(!self.dumped)));
+        }
+        let changes = if self.dumped { self.pending(now) } else { Vec::new() };
+        if changes.is_empty() {
+            self.ready |= self.listed && self.dumped && !self.reconciler.needs_dump();
+            return None;
+        }
+        Some(Output::Apply(changes))
+    }
+
+    /// When something has to be done even if nothing happens.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let periodic = self.last_dump.map(|last| last + DUMP_PERIOD);
+        let dump = self.next_dump().filter(|_| self.reconciler.needs_dump());
+        [dump, self.reconciler.next_due(), periodic].into_iter().flatten().min()
+    }
+
+    /// Time has come for what [`poll_timeout`](Self::poll_timeout) named.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.last_dump.is_some_and(|last| last + DUMP_PERIOD <= now) {
+            self.handle(Input::Doubt, now);
+        }
+    }
+
+    /// All that the first complete listing asks for is in the kernel.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// This node's side of the data plane.
+    pub(crate) fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// Want against have.
+    pub(crate) fn reconciler(&self) -> &Reconciler {
+        &self.reconciler
+    }
+
+    /// A device first and by itself: what hangs on it needs its number.
+    fn pending(&mut self, now: Instant) -> Vec<Change> {
+        let scope = if self.listed { Scope::All } else { Scope::PutsOnly };
+        let mut changes = self.reconciler.pending(now, scope, CHANGES_AT_ONCE);
+        let devices = changes.iter().take_while(|c| matches!(c, Change::PutDevice { .. })).count();
+        if devices > 0 {
+            changes.truncate(devices);
+        }
+        changes
+    }
+
+    /// The earliest time of the next dump; `None` before the first one.
+    fn next_dump(&self) -> Option<Instant> {
+        self.last_dump.map(|last| last + DUMP_PAUSE)
+    }
+
+    fn handle_links(&mut self, links: Vec<Link>, addresses: Vec<Address>) {
+        self.reconciler.observe_links(links, addresses);
+        self.follow_devices();
+    }
+
+    fn handle_dump(&mut self, dump: Dump, now: Instant) {
+        self.reconciler.resync(dump);
+        self.last_dump = Some(now);
+        self.counts.dumps += 1;
+        if !std::mem::replace(&mut self.dumped, true) {
+            self.plan_all();
+            self.adopt();
+        }
+    }
+
+    fn handle_kernel(&mut self, notifications: Vec<Notification>) {
+        for notification in notifications {
+            self.links_due |= matches!(notification, Notification::Overrun);
+            self.counts.overruns += u64::from(matches!(notification, Notification::Overrun));
+            self.reconciler.observe(notification);
+        }
+        self.follow_devices();
+    }
+
+    fn handle_applied(&mut self, changes: &[Change], refusals: &[Refusal], now: Instant) {
+        let devices = |change: &Change| matches!(change, Change::PutDevice { .. } | Change::RemoveDevice { .. });
+        self.links_due |= changes.iter().any(devices);
+        self.counts.changes += changes.len() as u64 - refusals.len() as u64;
+        self.counts.refusals += refusals.len() as u64;
+        self.refused = self.reconciler.settle(changes, refusals, now);
+    }
+
+    fn handle_local(&mut self, local: Local) {
+        if self.local == local {
+            return;
+        }
+        self.local = local;
+        self.devices = self.devices_there();
+        self.plan_all();
+    }
+
+    /// Plans again when a device of ours has come, gone, or been made again.
+    fn follow_devices(&mut self) {
+        let devices = self.devices_there();
+        if devices == self.devices && self.planned {
+            return;
+        }
+        if std::mem::replace(&mut self.planned, true) {
+            self.reconciler.doubt();
+        }
+        self.devices = devices;
+        self.plan_all();
+    }
+
+    fn devices_there(&self) -> Devices {
+        let index = |name: &Option<String>| {
+            let link = self.reconciler.link_named(name.as_deref()?)?;
+            link.vxlan.is_some().then_some(link.index)
+        };
+        let names = self.local.device_names();
+        Devices([index(&names[0]), index(&names[1])])
+    }
+
+    /// What is wanted whatever other nodes there are.
+    fn own_entries(&self) -> Vec<Entry> {
+        let mut entries = self.local.devices();
+        entries.extend(self.local.own_entries(self.devices));
+        entries
+    }
+
+    /// Takes over what flannel left, once all wishes are known.
+    fn adopt(&mut self) {
+        if self.dumped && self.listed {
+            self.reconciler.adopt_leftovers();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! What the agent knows, for those who look inside.
+
+use std::collections::BTreeMap;
+
+use ipnetwork::IpNetwork;
+use subnet_alloc::{Block, Lease};
+
+use crate::backend::{NoWay, Remote, Skipped, Way, networks};
+
+use super::Agent;
+
+/// How often things happened since the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Counts {
+    /// Dumps of the kernel.
+    pub(crate) dumps: u64,
+    /// Times that the kernel told more than we could take in.
+    pub(crate) overruns: u64,
+    /// Changes that the kernel carried out.
+    pub(crate) changes: u64,
+    /// Changes that it refused.
+    pub(crate) refusals: u64,
+    /// Changes that the store told.
+    pub(crate) lease_events: u64,
+}
+
+/// A lease as the agent sees it.
+#[derive(Debug)]
+pub(crate) enum LeaseView<'a> {
+    /// This node's.
+    Own(&'a Lease),
+    /// Another node's.
+    Remote(&'a Block, &'a Remote),
+    /// One that no packets are sent to, and why.
+    Skipped(&'a Block, &'a Skipped),
+}
+
+/// One family's part of another node's block.
+#[derive(Debug)]
+pub(crate) struct RemoteView<'a> {
+    pub(crate) remote: &'a Remote,
+    pub(crate) way: Result<Way, NoWay>,
+}
+
+impl Agent {
+    /// How often things happened since the start.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The own lease, when it is held.
+    pub(crate) fn own(&self) -> Option<&Lease> {
+        self.own.as_ref()
+    }
+
+    /// Whether a complete listing has been taken in.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    /// All leases in the order of their blocks, the own one first.
+    pub(crate) fn leases(&self) -> impl Iterator<Item = LeaseView<'_>> {
+        let own = self.own.iter().map(LeaseView::Own);
+        let remotes = self.remotes.iter().map(|(block, remote)| LeaseView::Remote(block, remote));
+        let skipped = self.skipped.iter().map(|(block, why)| LeaseView::Skipped(block, why));
+        own.chain(remotes).chain(skipped)
+    }
+
+    /// How many leases of other nodes there are: those in use, and those that
+    /// no packets are sent to.
+    pub(crate) fn lease_counts(&self) -> (usize, usize) {
+        (self.remotes.len(), self.skipped.len())
+    }
+
+    /// The remote blocks by the prefix that a route to them has.
+    pub(crate) fn remotes(&self) -> BTreeMap<IpNetwork, RemoteView<'_>> {
+        let parts = self.remotes.iter().flat_map(|(block, remote)| networks(block).map(move |n| (n, remote)));
+        parts
+            .map(|(network, remote)| {
+                let way = self.local.way(network, remote, self.devices);
+                (network, RemoteView { remote, way })
+            })
+            .collect()
+    }
+}

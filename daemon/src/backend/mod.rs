@@ -1,0 +1,185 @@
+//! The backends: pure functions from what this node knows to the kernel entries
+//! that it wants.
+
+mod direct;
+mod options;
+mod remote;
+
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
+use kernel::{Entry, IfIndex, Mac, RouteKey, Sysctl, To};
+use subnet_alloc::{Block, LeaseAttrs};
+
+use crate::underlay::Underlay;
+
+pub(crate) use options::{Backend, BackendError};
+pub(crate) use remote::{Remote, Skipped};
+
+/// What this node is on the data plane: all that planning needs to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Local {
+    pub(crate) backend: Backend,
+    pub(crate) underlay: Underlay,
+    /// The pools, IPv4 and IPv6.
+    pub(crate) pools: [Option<IpNetwork>; 2],
+    /// The own block.
+    pub(crate) block: Block,
+    /// The inner MACs of the own VTEPs, IPv4 and IPv6.
+    pub(crate) macs: [Mac; 2],
+    /// The name of this node.
+    pub(crate) node: String,
+}
+
+/// The own VXLAN devices that are there, IPv4 and IPv6.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Devices(pub(crate) [Option<IfIndex>; 2]);
+
+/// How packets travel to a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    /// Through the own VXLAN device.
+    Tunnel(IfIndex, Mac, IpAddr),
+    /// Through the node's underlay address, on-link.
+    Direct(IpAddr),
+}
+
+/// Why packets cannot travel to a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoWay {
+    /// The lease names no underlay address of this family.
+    NoUnderlay,
+    /// The lease names no VTEP of this family.
+    NoVtep,
+    /// The own device is not there yet.
+    NoDevice,
+    /// A router is between us, and direct routes need a common link.
+    NotOnLink(IpAddr),
+}
+
+impl Local {
+    /// The devices that are wanted.
+    pub(crate) fn devices(&self) -> Vec<Entry> {
+        let Backend::Vxlan(options) = &self.backend else { return Vec::new() };
+        self.sides()
+            .map(|(ipv4, side)| Entry::Device(vxlan::device_name(options.vni, ipv4), vxlan::device(options, &side)))
+            .collect()
+    }
+
+    /// The names of these devices, IPv4 and IPv6.
+    pub(crate) fn device_names(&self) -> [Option<String>; 2] {
+        match &self.backend {
+            Backend::HostGw => [None, None],
+            Backend::Vxlan(options) => [
+                self.block.v4().map(|_| vxlan::device_name(options.vni, true)),
+                self.block.v6().map(|_| vxlan::device_name(options.vni, false)),
+            ],
+        }
+    }
+
+    /// What is wanted for the own block, whatever other nodes there are.
+    pub(crate) fn own_entries(&self, devices: Devices) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let names = self.device_names();
+        let blocks = [self.block.v4().map(IpNetwork::V4), self.block.v6().map(IpNetwork::V6)];
+        let forward = [Sysctl::ForwardV4, Sysctl::ForwardV6];
+        for (family, forward) in forward.into_iter().enumerate() {
+            let Some(block) = blocks[family] else { continue };
+            entries.push(Entry::Sysctl(forward, 1));
+            entries.push(Entry::Route(RouteKey::of_last_resort(block), To::Unreachable));
+            if let (Some(name), Some(link)) = (&names[family], devices.0[family]) {
+                entries.extend(vxlan::local(name, link, block));
+            }
+        }
+        entries
+    }
+
+    /// What is wanted for another node's lease.
+    pub(crate) fn remote_entries(&self, block: &Block, remote: &Remote, devices: Devices) -> Vec<Entry> {
+        let mut entries = Vec::with_capacity(4);
+        for network in networks(block) {
+            match self.way(network, remote, devices) {
+                Ok(Way::Tunnel(link, mac, underlay)) => {
+                    let vtep = vxlan::RemoteVtep { block: network, mac, underlay };
+                    entries.extend(vxlan::remote(link, &vtep));
+                }
+                Ok(Way::Direct(gateway)) => entries.extend(direct::remote(self.underlay.link, network, gateway)),
+                Err(_) => {}
+            }
+        }
+        entries
+    }
+
+    /// How packets travel to one family's part of a remote block.
+    pub(crate) fn way(&self, network: IpNetwork, remote: &Remote, devices: Devices) -> Result<Way, NoWay> {
+        let underlay = remote.underlay(network.is_ipv4()).ok_or(NoWay::NoUnderlay)?;
+        let on_link = self.underlay.is_on_link(underlay);
+        match &self.backend {
+            Backend::HostGw if on_link => Ok(Way::Direct(underlay)),
+            Backend::HostGw => Err(NoWay::NotOnLink(underlay)),
+            Backend::Vxlan(options) if options.direct_routing && on_link => Ok(Way::Direct(underlay)),
+            Backend::Vxlan(_) => {
+                let mac = remote.vtep(network.is_ipv4()).ok_or(NoWay::NoVtep)?;
+                let device = devices.0[usize::from(!network.is_ipv4())].ok_or(NoWay::NoDevice)?;
+                Ok(Way::Tunnel(device, mac, underlay))
+            }
+        }
+    }
+
+    /// What this node publishes in its lease.
+    pub(crate) fn attrs(&self) -> LeaseAttrs {
+        let data = |ipv4: bool| match &self.backend {
+            Backend::HostGw => None,
+            Backend::Vxlan(options) => {
+                let mac = self.macs[usize::from(!ipv4)];
+                let vtep = vxlan::Vtep { vni: Some(options.vni), mac };
+                serde_json::value::RawValue::from_string(vtep.to_json()).ok()
+            }
+        };
+        let (v4, v6) = (self.underlay.public_v4, self.underlay.public_v6);
+        LeaseAttrs {
+            underlay_v4: v4,
+            underlay_v6: v6,
+            backend: Some(self.backend.name().to_owned()),
+            data: v4.and_then(|_| data(true)),
+            data_v6: v6.and_then(|_| data(false)),
+            node: Some(self.node.clone()),
+        }
+    }
+
+    /// Whether all of a block lies in the pools.
+    pub(crate) fn has_in_pools(&self, block: &Block) -> bool {
+        let within = |network: IpNetwork| {
+            let pool = self.pools[usize::from(!network.is_ipv4())];
+            pool.is_some_and(|pool| pool.contains(network.network()) && pool.prefix() <= network.prefix())
+        };
+        networks(block).all(within)
+    }
+
+    /// The MTU that pods get: the least over the enabled families.
+    pub(crate) fn pod_mtu(&self) -> u32 {
+        match &self.backend {
+            Backend::HostGw => self.underlay.mtu,
+            Backend::Vxlan(_) => vxlan::inner_mtu(self.underlay.mtu, self.underlay.v6.is_none()),
+        }
+    }
+
+    fn sides(&self) -> impl Iterator<Item = (bool, vxlan::Side)> + '_ {
+        let locals = [self.underlay.v4.map(IpAddr::V4), self.underlay.v6.map(IpAddr::V6)];
+        let side = |local: IpAddr| vxlan::Side {
+            local,
+            lower: self.underlay.link,
+            underlay_mtu: self.underlay.mtu,
+            mac: self.macs[usize::from(!local.is_ipv4())],
+        };
+        locals.into_iter().flatten().map(move |local| (local.is_ipv4(), side(local)))
+    }
+}
+
+/// The parts of a block, IPv4 first.
+pub(crate) fn networks(block: &Block) -> impl Iterator<Item = IpNetwork> + use<> {
+    [block.v4().map(IpNetwork::V4), block.v6().map(IpNetwork::V6)].into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests;
