@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::block::Block;
-use crate::lease::{Hold, Lease, LeaseAttrs, Revision};
+use crate::lease::{Lease, LeaseAttrs, Revision};
+use crate::rules::{self, New};
 use crate::store::{
     Claim, LeaseStore, Listing, Publish, Renewal, Replace, StoreError, Watch, WatchEvent,
 };
@@ -85,7 +86,7 @@ impl MemoryStore {
 
     /// Deletes a key, as an operator may.
     pub fn delete_raw(&self, key: &str) {
-        self.change(|world| world.remove(key));
+        self.change(|world| world.delete(key));
     }
 
     /// Forgets the history: watches that are behind, and new ones after an older revision, end as compacted.
@@ -196,7 +197,7 @@ impl LeaseStore for MemoryStore {
         attrs: &LeaseAttrs,
         ttl: Duration,
     ) -> Result<Claim, StoreError> {
-        self.call(|world| world.claim(block, attrs, ttl))
+        self.call(|world| rules::claim(world, &New { block, attrs, ttl }))?
     }
 
     async fn publish(
@@ -205,7 +206,8 @@ impl LeaseStore for MemoryStore {
         attrs: &LeaseAttrs,
         ttl: Duration,
     ) -> Result<Publish, StoreError> {
-        self.call(|world| world.publish(lease, attrs, ttl))
+        let block = &lease.block;
+        self.call(|world| rules::publish(world, lease, &New { block, attrs, ttl }))?
     }
 
     async fn replace(
@@ -215,18 +217,15 @@ impl LeaseStore for MemoryStore {
         attrs: &LeaseAttrs,
         ttl: Duration,
     ) -> Result<Replace, StoreError> {
-        self.call(|world| world.replace(old, block, attrs, ttl))
+        self.call(|world| rules::replace(world, old, &New { block, attrs, ttl }))?
     }
 
     async fn renew(&self, lease: &Lease, _ttl: Duration) -> Result<Renewal, StoreError> {
-        match lease.hold {
-            Hold::Reserved => Ok(Renewal::Alive { ttl: Duration::MAX }),
-            Hold::Leased(id) => self.call(|world| world.renew(id)),
-        }
+        self.call(|world| rules::renew(world, lease))
     }
 
     async fn release(&self, lease: &Lease) -> Result<bool, StoreError> {
-        self.call(|world| world.release(lease))
+        self.call(|world| rules::release(world, lease))?
     }
 }
 

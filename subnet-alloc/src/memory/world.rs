@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use crate::block::Block;
 use crate::entry::{self, Entry};
-use crate::lease::{Hold, Lease, LeaseAttrs, LeaseId, Revision};
-use crate::store::{Claim, Listing, Publish, Renewal, Replace, StoreError, WatchEvent, serves};
+use crate::lease::{Hold, LeaseId, Revision};
+use crate::rules::Shelf;
+use crate::store::{Listing, StoreError, WatchEvent};
 
 /// Everything that the store holds, and what happened to it.
 #[derive(Debug, Default)]
@@ -50,10 +51,11 @@ impl World {
     }
 
     pub(super) fn put_raw(&mut self, key: &str, value: Vec<u8>) {
-        self.put(key, value, Hold::Reserved);
+        self.put(key, &value, Hold::Reserved)
+            .expect("memory does not fail");
     }
 
-    pub(super) fn remove(&mut self, key: &str) {
+    pub(super) fn delete(&mut self, key: &str) {
         if self.keys.remove(key).is_some() {
             match Block::from_key(key) {
                 Ok(block) => {
@@ -87,7 +89,7 @@ impl World {
                 .filter(|(_, s)| held(s))
                 .map(|(key, _)| key.clone())
                 .collect();
-            keys.iter().for_each(|key| self.remove(key));
+            keys.iter().for_each(|key| self.delete(key));
         }
     }
 
@@ -102,7 +104,7 @@ impl World {
             ..Listing::default()
         };
         for key in self.keys.keys() {
-            listing.add(self.entry(key).expect("the key was just listed"));
+            listing.add(self.read(key).expect("the key was just listed"));
         }
         listing
     }
@@ -124,119 +126,7 @@ impl World {
             .collect())
     }
 
-    pub(super) fn claim(&mut self, block: &Block, attrs: &LeaseAttrs, ttl: Duration) -> Claim {
-        if let Some(held) = self.holder(block, None) {
-            return Claim::Taken(held);
-        }
-        let hold = self.grant(ttl);
-        Claim::Won(self.put_lease(block, attrs, hold))
-    }
-
-    pub(super) fn publish(&mut self, lease: &Lease, attrs: &LeaseAttrs, ttl: Duration) -> Publish {
-        if !self.is_current(lease) {
-            let held = self.entry(&lease.block.key()).map(Entry::into_lease);
-            return Publish::Lost {
-                held: held.flatten(),
-            };
-        }
-        let hold = self.hold_for(lease.hold, ttl);
-        Publish::Done(self.put_lease(&lease.block, attrs, hold))
-    }
-
-    pub(super) fn replace(
-        &mut self,
-        old: &Lease,
-        block: &Block,
-        attrs: &LeaseAttrs,
-        ttl: Duration,
-    ) -> Replace {
-        if !self.is_current(old) {
-            return Replace::Lost;
-        }
-        if let Some(held) = self.holder(block, Some(&old.block)) {
-            return Replace::Taken(held);
-        }
-        let hold = self.hold_for(old.hold, ttl);
-        self.remove(&old.block.key());
-        Replace::Done(self.put_lease(block, attrs, hold))
-    }
-
-    pub(super) fn renew(&mut self, id: LeaseId) -> Renewal {
-        match self.leases.get_mut(&id) {
-            Some(granted) => {
-                granted.expires = Instant::now() + granted.ttl;
-                Renewal::Alive { ttl: granted.ttl }
-            }
-            None => Renewal::Gone,
-        }
-    }
-
-    pub(super) fn release(&mut self, lease: &Lease) -> bool {
-        let current = self.is_current(lease);
-        if current {
-            self.remove(&lease.block.key());
-        }
-        current
-    }
-
-    fn is_current(&self, lease: &Lease) -> bool {
-        let stored = self.keys.get(&lease.block.key());
-        stored.is_some_and(|stored| stored.revision == lease.revision)
-    }
-
-    fn holder(&self, block: &Block, except: Option<&Block>) -> Option<Lease> {
-        let entries = self
-            .keys
-            .keys()
-            .filter_map(|key| self.entry(key)?.into_lease());
-        let mut others = entries.filter(|lease| Some(&lease.block) != except);
-        others.find(|lease| lease.block.overlaps(block))
-    }
-
-    fn hold_for(&mut self, hold: Hold, ttl: Duration) -> Hold {
-        match hold {
-            Hold::Leased(id) if !self.leases.get(&id).is_some_and(|g| serves(g.ttl, ttl)) => {
-                self.grant(ttl)
-            }
-            hold => hold,
-        }
-    }
-
-    fn grant(&mut self, ttl: Duration) -> Hold {
-        self.last_lease += 1;
-        let id = LeaseId(self.last_lease);
-        let expires = Instant::now() + ttl;
-        self.leases.insert(id, Granted { ttl, expires });
-        Hold::Leased(id)
-    }
-
-    fn put_lease(&mut self, block: &Block, attrs: &LeaseAttrs, hold: Hold) -> Lease {
-        let revision = self.put(&block.key(), attrs.to_json(), hold);
-        let (block, attrs) = (*block, attrs.clone());
-        Lease {
-            block,
-            attrs,
-            hold,
-            revision,
-        }
-    }
-
-    fn put(&mut self, key: &str, value: Vec<u8>, hold: Hold) -> Revision {
-        let revision = Revision(self.revision + 1);
-        self.keys.insert(
-            key.to_owned(),
-            Stored {
-                value,
-                hold,
-                revision,
-            },
-        );
-        let entry = self.entry(key).expect("the key was just written");
-        self.record(entry.into_event());
-        revision
-    }
-
-    fn entry(&self, key: &str) -> Option<Entry> {
+    fn read(&self, key: &str) -> Option<Entry> {
         let stored = self.keys.get(key)?;
         Some(entry::read(
             key.as_bytes(),
@@ -249,5 +139,55 @@ impl World {
     fn record(&mut self, event: WatchEvent) {
         self.revision += 1;
         self.history.push((self.revision, event));
+    }
+}
+
+impl Shelf for World {
+    fn keys(&self) -> Vec<String> {
+        self.keys.keys().cloned().collect()
+    }
+
+    fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError> {
+        Ok(self.read(key))
+    }
+
+    fn revision_of(&self, key: &str) -> Option<Revision> {
+        self.keys.get(key).map(|stored| stored.revision)
+    }
+
+    fn put(&mut self, key: &str, value: &[u8], hold: Hold) -> Result<Revision, StoreError> {
+        let revision = Revision(self.revision + 1);
+        let stored = Stored {
+            value: value.to_vec(),
+            hold,
+            revision,
+        };
+        self.keys.insert(key.to_owned(), stored);
+        let entry = self.read(key).expect("the key was just written");
+        self.record(entry.into_event());
+        Ok(revision)
+    }
+
+    fn remove(&mut self, key: &str) -> Result<(), StoreError> {
+        self.delete(key);
+        Ok(())
+    }
+
+    fn grant(&mut self, ttl: Duration) -> LeaseId {
+        self.last_lease += 1;
+        let id = LeaseId(self.last_lease);
+        let expires = Instant::now() + ttl;
+        self.leases.insert(id, Granted { ttl, expires });
+        id
+    }
+
+    fn granted(&self, id: LeaseId) -> Option<Duration> {
+        self.leases.get(&id).map(|granted| granted.ttl)
+    }
+
+    fn prolong(&mut self, id: LeaseId) {
+        if let Some(granted) = self.leases.get_mut(&id) {
+            granted.expires = Instant::now() + granted.ttl;
+        }
     }
 }

@@ -1,0 +1,128 @@
+//! The rules of a store that keeps its keys itself, written once for the directory and for the fake.
+
+use std::time::Duration;
+
+use crate::block::Block;
+use crate::entry::Entry;
+use crate::lease::{Hold, Lease, LeaseAttrs, LeaseId, Revision};
+use crate::store::{Claim, Publish, Renewal, Replace, StoreError, serves};
+
+/// Keys with values, and the store leases that some of them hang on. The caller has it for itself.
+pub(crate) trait Shelf {
+    fn keys(&self) -> Vec<String>;
+    fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError>;
+    fn revision_of(&self, key: &str) -> Option<Revision>;
+    fn put(&mut self, key: &str, value: &[u8], hold: Hold) -> Result<Revision, StoreError>;
+    fn remove(&mut self, key: &str) -> Result<(), StoreError>;
+    fn grant(&mut self, ttl: Duration) -> LeaseId;
+    fn granted(&self, id: LeaseId) -> Option<Duration>;
+    /// Starts the time of a lease again.
+    fn prolong(&mut self, id: LeaseId);
+}
+
+/// What is to be written, and for how long.
+pub(crate) struct New<'a> {
+    pub(crate) block: &'a Block,
+    pub(crate) attrs: &'a LeaseAttrs,
+    pub(crate) ttl: Duration,
+}
+
+pub(crate) fn claim(shelf: &mut impl Shelf, new: &New<'_>) -> Result<Claim, StoreError> {
+    if let Some(held) = holder(shelf, new.block, None)? {
+        return Ok(Claim::Taken(held));
+    }
+    let hold = Hold::Leased(shelf.grant(new.ttl));
+    write(shelf, new, hold).map(Claim::Won)
+}
+
+pub(crate) fn publish(
+    shelf: &mut impl Shelf,
+    lease: &Lease,
+    new: &New<'_>,
+) -> Result<Publish, StoreError> {
+    if !is_current(shelf, lease) {
+        let held = shelf.entry(&lease.block.key())?.and_then(Entry::into_lease);
+        return Ok(Publish::Lost { held });
+    }
+    let hold = hold_for(shelf, lease.hold, new.ttl);
+    write(shelf, new, hold).map(Publish::Done)
+}
+
+pub(crate) fn replace(
+    shelf: &mut impl Shelf,
+    old: &Lease,
+    new: &New<'_>,
+) -> Result<Replace, StoreError> {
+    if !is_current(shelf, old) {
+        return Ok(Replace::Lost);
+    }
+    if let Some(held) = holder(shelf, new.block, Some(&old.block))? {
+        return Ok(Replace::Taken(held));
+    }
+    let hold = hold_for(shelf, old.hold, new.ttl);
+    let lease = write(shelf, new, hold)?;
+    shelf.remove(&old.block.key())?;
+    Ok(Replace::Done(lease))
+}
+
+pub(crate) fn renew(shelf: &mut impl Shelf, lease: &Lease) -> Renewal {
+    let Hold::Leased(id) = lease.hold else {
+        return Renewal::Alive { ttl: Duration::MAX };
+    };
+    shelf.prolong(id);
+    match shelf.granted(id) {
+        Some(ttl) => Renewal::Alive { ttl },
+        None => Renewal::Gone,
+    }
+}
+
+pub(crate) fn release(shelf: &mut impl Shelf, lease: &Lease) -> Result<bool, StoreError> {
+    let is_current = is_current(shelf, lease);
+    if is_current {
+        shelf.remove(&lease.block.key())?;
+    }
+    Ok(is_current)
+}
+
+fn is_current(shelf: &impl Shelf, lease: &Lease) -> bool {
+    shelf.revision_of(&lease.block.key()) == Some(lease.revision)
+}
+
+fn holder(
+    shelf: &impl Shelf,
+    block: &Block,
+    except: Option<&Block>,
+) -> Result<Option<Lease>, StoreError> {
+    let keys = shelf.keys();
+    let in_the_way = |key: &&String| {
+        Block::from_key(key).is_ok_and(|held| Some(&held) != except && held.overlaps(block))
+    };
+    let Some(key) = keys.iter().find(in_the_way) else {
+        return Ok(None);
+    };
+    Ok(shelf.entry(key)?.and_then(Entry::into_lease))
+}
+
+fn hold_for(shelf: &mut impl Shelf, hold: Hold, ttl: Duration) -> Hold {
+    match hold {
+        Hold::Leased(id)
+            if !shelf
+                .granted(id)
+                .is_some_and(|granted| serves(granted, ttl)) =>
+        {
+            Hold::Leased(shelf.grant(ttl))
+        }
+        hold => hold,
+    }
+}
+
+fn write(shelf: &mut impl Shelf, new: &New<'_>, hold: Hold) -> Result<Lease, StoreError> {
+    let revision = shelf.put(&new.block.key(), &new.attrs.to_json(), hold)?;
+    let (block, attrs) = (*new.block, new.attrs.clone());
+    Ok(Lease {
+        block,
+        attrs,
+        hold,
+        revision,
+    })
+}
