@@ -1,1 +1,161 @@
-fn main() {}
+//! A hundred real daemons in a hundred namespaces, started at once on an empty etcd: the time until every node has its
+//! block and a route to each of the 99 others.
+//!
+//! Bar: 1.5 s, and none exits.
+
+use lab::{Daemon, DaemonCommand, Etcd, LabError, Plan, Shape, Stack, Store};
+use netns_tests::measure::{RouteMonitor, Table, milliseconds, percentile, release_twill, say};
+use netns_tests::{PodNetwork, block_routes, config};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const NODES: u8 = 100;
+const ROUNDS: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("WRONG: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<(), LabError> {
+    say(&format!("{NODES} daemons started at once on an empty etcd"));
+    let table = Table::new(&[
+        "backend",
+        "round",
+        "all started",
+        "median node",
+        "last node",
+        "blocks",
+        "exited",
+    ]);
+    for backend in ["vxlan", "host-gw"] {
+        for number in 1..=ROUNDS {
+            let round = round(backend)?;
+            table.row(&[
+                backend.to_owned(),
+                number.to_string(),
+                milliseconds(round.started),
+                milliseconds(round.median),
+                milliseconds(round.last),
+                round.blocks.to_string(),
+                "0".to_owned(),
+            ]);
+        }
+    }
+    say("last node: from the first start to the moment when the last node has its 99 routes.");
+    Ok(())
+}
+
+struct Round {
+    started: Duration,
+    median: Duration,
+    last: Duration,
+    blocks: usize,
+}
+
+fn round(backend: &str) -> Result<Round, LabError> {
+    let plan = Plan {
+        nodes: NODES,
+        shape: Shape::OneSwitch,
+        stack: Stack::V4,
+    };
+    let mut network = PodNetwork::new(
+        plan,
+        1,
+        &config(Stack::V4, &format!(r#"{{"Type":"{backend}"}}"#)),
+    )?;
+    let monitors = network
+        .cluster
+        .nodes
+        .iter()
+        .map(|node| RouteMonitor::open(node.namespace()));
+    let monitors = monitors.collect::<Result<Vec<_>, _>>()?;
+    let waiting: Vec<_> = monitors
+        .into_iter()
+        .map(|monitor| thread::spawn(move || knows_all_others(&monitor)))
+        .collect();
+    let start = Instant::now();
+    network.daemons = start_all(&network)?;
+    let started = start.elapsed();
+    let done: Option<Vec<Instant>> = waiting
+        .into_iter()
+        .map(|node| node.join().ok().flatten())
+        .collect();
+    network
+        .daemons
+        .iter_mut()
+        .try_for_each(|daemon| daemon.process().must_run())?;
+    let done =
+        done.ok_or_else(|| wrong("a node does not know all others", format!("{PATIENCE:?}")))?;
+    let mut times: Vec<Duration> = done
+        .iter()
+        .map(|end| end.saturating_duration_since(start))
+        .collect();
+    let blocks = check(&network)?;
+    Ok(Round {
+        started,
+        median: percentile(&mut times, 50),
+        last: percentile(&mut times, 100),
+        blocks,
+    })
+}
+
+fn start_all(network: &PodNetwork) -> Result<Vec<Daemon>, LabError> {
+    let store = Store::Etcd(Etcd::endpoints(&network.etcd));
+    let command = DaemonCommand::new(release_twill(), store);
+    network
+        .cluster
+        .nodes
+        .iter()
+        .map(|node| node.start(&command))
+        .collect()
+}
+
+/// The moment of the last route to another node.
+fn knows_all_others(monitor: &RouteMonitor) -> Option<Instant> {
+    let mut known: BTreeSet<Ipv4Addr> = BTreeSet::new();
+    loop {
+        let event = monitor.next(PATIENCE)?;
+        if event.installed {
+            known.insert(event.block);
+        }
+        if known.len() == usize::from(NODES) - 1 {
+            return Some(event.at);
+        }
+    }
+}
+
+/// Distinct blocks, and exactly one route to each other node on every node.
+fn check(network: &PodNetwork) -> Result<usize, LabError> {
+    let mut blocks = BTreeSet::new();
+    for node in &network.cluster.nodes {
+        blocks.insert(node.subnet_env()?.subnet);
+        let routes = block_routes(node)?.len();
+        if routes != usize::from(NODES) - 1 {
+            return Err(wrong(
+                &format!("routes of {}", node.name()),
+                routes.to_string(),
+            ));
+        }
+    }
+    if blocks.len() != usize::from(NODES) {
+        return Err(wrong("distinct blocks", blocks.len().to_string()));
+    }
+    Ok(blocks.len())
+}
+
+fn wrong(what: &str, text: String) -> LabError {
+    LabError::Malformed {
+        what: what.into(),
+        text,
+    }
+}

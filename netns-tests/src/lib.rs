@@ -18,6 +18,7 @@
 
 mod binary;
 mod flannel;
+pub mod measure;
 mod network;
 
 pub use binary::twill;

@@ -40,16 +40,20 @@ fn start(directory: &Path, args: &[&str]) -> Process {
     Process::start("twill lab", command, &directory.join("lab.log")).unwrap()
 }
 
-fn a_whole_lab(args: &[&str]) -> String {
+/// Runs a lab to its end; returns its pid and what it said.
+fn finished(args: &[&str]) -> (u32, String) {
     let directory = tempfile::tempdir().unwrap();
     let mut lab = start(directory.path(), args);
     let status = lab.wait(PATIENCE).unwrap();
     assert!(status.success(), "{status}: {}", lab.log_text());
-    assert_eq!(
-        (leftovers(lab.pid()), daemons_of(lab.pid())),
-        (Vec::new(), 0)
-    );
-    lab.log_text()
+    assert_eq!(daemons_of(lab.pid()), 0);
+    (lab.pid(), lab.log_text())
+}
+
+fn a_whole_lab(args: &[&str]) -> String {
+    let (pid, said) = finished(args);
+    assert_eq!(leftovers(pid), Vec::<String>::new());
+    said
 }
 
 #[test]
@@ -72,13 +76,20 @@ fn three_nodes_by_direct_routes() {
 
 #[test]
 fn three_dual_stack_nodes() {
-    let said = a_whole_lab(&["--nodes", "3", "--stack", "dual", "--keep-logs"]);
-    let kept = said
-        .lines()
-        .find_map(|line| line.strip_prefix("logs kept in "))
-        .unwrap_or_default();
-    let kept = kept.split(':').next().unwrap();
-    assert!(!kept.is_empty(), "{said}");
+    a_whole_lab(&["--nodes", "3", "--stack", "dual"]);
+}
+
+#[test]
+fn logs_are_kept_when_asked_for() {
+    let (pid, said) = finished(&["--nodes", "1", "--keep-logs"]);
+    let kept = leftovers(pid);
+    assert_eq!(kept.len(), 1, "one directory and no names: {kept:?}");
+    let kept = std::env::temp_dir().join(&kept[0]);
+    assert!(
+        said.contains(&format!("logs kept in {}", kept.display())),
+        "{said}"
+    );
+    assert!(kept.join("node1/twill.log").is_file());
     std::fs::remove_dir_all(kept).unwrap();
 }
 

@@ -1,0 +1,138 @@
+//! The kernel's floor: the same entries, packed, from a loop that knows them all beforehand.
+
+use super::netlink::{Message, send_all};
+use super::{BackendKind, Peers};
+use lab::{LabError, Namespace, ip_batch};
+use std::time::{Duration, Instant};
+
+const RTM_NEWROUTE: u16 = 24;
+const RTM_NEWNEIGH: u16 = 28;
+const RTM_NEWNEXTHOP: u16 = 104;
+const AF_INET: u8 = 2;
+const AF_BRIDGE: u8 = 7;
+const PROTOCOL: u8 = 84;
+const RTNH_F_ONLINK: u32 = 4;
+const NUD_PERMANENT: u16 = 0x80;
+const NTF_SELF: u8 = 2;
+const MAIN_TABLE: u8 = 254;
+const RTN_UNICAST: u8 = 1;
+/// Of the device that [`prepare`] makes.
+const DEVICE: u32 = 100;
+
+/// A fresh namespace with the one device that the entries need.
+pub fn prepare(backend: BackendKind) -> Result<Namespace, LabError> {
+    let namespace = Namespace::new("floor")?;
+    let (under, vtep) = match backend {
+        BackendKind::Vxlan => (99, DEVICE),
+        BackendKind::HostGw => (DEVICE, 99),
+    };
+    let lines = [
+        format!("link add under0 index {under} up type bridge"),
+        "addr add 10.98.0.1/15 dev under0".to_owned(),
+        format!(
+            "link add vtep0 index {vtep} up type vxlan id 1 local 10.98.0.1 dev under0 dstport 8472 nolearning"
+        ),
+    ];
+    ip_batch(&namespace, &lines)?;
+    Ok(namespace)
+}
+
+/// Installs the entries of `count` peers; returns the time from the first message to the last acknowledgement.
+pub fn install(namespace: &Namespace, peers: Peers, count: u32) -> Result<Duration, LabError> {
+    let mut messages = Vec::new();
+    if peers.0 == BackendKind::Vxlan {
+        messages.extend((0..count).map(|number| neighbour(peers, number)));
+        messages.extend((0..count).map(|number| fdb_entry(peers, number)));
+    }
+    messages.extend((0..count).map(|number| nexthop(peers, number)));
+    messages.extend((0..count).map(|number| route(peers, number)));
+    let start = Instant::now();
+    send_all(namespace, &mut messages)?;
+    Ok(start.elapsed())
+}
+
+fn neighbour(peers: Peers, number: u32) -> Message {
+    neighbour_message(AF_INET, 0)
+        .attribute(1, &peers.block(number).octets())
+        .attribute(2, &peers.mac(number))
+}
+
+fn fdb_entry(peers: Peers, number: u32) -> Message {
+    neighbour_message(AF_BRIDGE, NTF_SELF)
+        .attribute(2, &peers.mac(number))
+        .attribute(1, &peers.underlay(number).octets())
+}
+
+/// `struct ndmsg` of linux/neighbour.h.
+fn neighbour_message(family: u8, flags: u8) -> Message {
+    let mut body = [0; 12];
+    body[0] = family;
+    body[4..8].copy_from_slice(&DEVICE.to_ne_bytes());
+    body[8..10].copy_from_slice(&NUD_PERMANENT.to_ne_bytes());
+    body[10] = flags;
+    Message::new(RTM_NEWNEIGH, &body)
+}
+
+/// `struct nhmsg` of linux/nexthop.h.
+fn nexthop(peers: Peers, number: u32) -> Message {
+    let (gateway, flags) = match peers.0 {
+        BackendKind::Vxlan => (peers.block(number), RTNH_F_ONLINK),
+        BackendKind::HostGw => (peers.underlay(number), 0),
+    };
+    let mut body = [AF_INET, 0, PROTOCOL, 0, 0, 0, 0, 0];
+    body[4..8].copy_from_slice(&flags.to_ne_bytes());
+    Message::new(RTM_NEWNEXTHOP, &body)
+        .attribute(1, &(number + 1).to_ne_bytes())
+        .attribute(6, &gateway.octets())
+        .attribute(5, &DEVICE.to_ne_bytes())
+}
+
+/// `struct rtmsg` of linux/rtnetlink.h.
+fn route(peers: Peers, number: u32) -> Message {
+    let body = [
+        AF_INET,
+        peers.block_len(),
+        0,
+        0,
+        MAIN_TABLE,
+        PROTOCOL,
+        0,
+        RTN_UNICAST,
+        0,
+        0,
+        0,
+        0,
+    ];
+    Message::new(RTM_NEWROUTE, &body)
+        .attribute(1, &peers.block(number).octets())
+        .attribute(30, &(number + 1).to_ne_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lab::kernel_view::{Family, fdb, neighbours, routes};
+
+    #[test]
+    fn the_floor_is_what_a_daemon_installs() {
+        for backend in BackendKind::ALL {
+            let namespace = prepare(backend).unwrap();
+            install(&namespace, Peers(backend), 250).unwrap();
+            let routes = routes(&namespace, Family::V4).unwrap();
+            let ours = routes
+                .iter()
+                .filter(|route| route.protocol.as_deref() == Some("84"));
+            assert_eq!(ours.count(), 250);
+            let vtep = usize::from(backend == BackendKind::Vxlan) * 250;
+            assert_eq!(
+                neighbours(&namespace, Family::V4, "vtep0").unwrap().len(),
+                vtep
+            );
+            let entries = fdb(&namespace, "vtep0").unwrap();
+            assert_eq!(
+                entries.iter().filter(|entry| entry.dst.is_some()).count(),
+                vtep
+            );
+        }
+    }
+}

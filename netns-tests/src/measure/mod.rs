@@ -1,0 +1,47 @@
+//! What the benchmarks share: synthetic leases, a fast way into etcd, the kernel's floor, clocks and tables.
+
+mod arena;
+mod etcd;
+mod fib;
+mod floor;
+mod netlink;
+mod process;
+mod route_monitor;
+mod synthetic;
+mod table;
+
+pub use arena::Arena;
+pub use etcd::EtcdClient;
+pub use fib::{FibGauge, settled};
+pub use floor::{install, prepare};
+pub use process::Usage;
+pub use route_monitor::RouteMonitor;
+pub use synthetic::{BackendKind, Peers};
+pub use table::{Table, milliseconds, percentile};
+
+use std::path::PathBuf;
+
+/// The release binary.
+///
+/// # Panics
+///
+/// When the binary found is not of the release profile: figures of another one mislead.
+pub fn release_twill() -> PathBuf {
+    let binary = crate::twill();
+    let named = std::env::var_os("TWILL_BIN").is_some();
+    assert!(
+        named
+            || binary
+                .components()
+                .any(|part| part.as_os_str() == "release"),
+        "{} is not a release binary: run `make bench`",
+        binary.display()
+    );
+    binary
+}
+
+/// Prints one line of a benchmark.
+#[expect(clippy::print_stdout, reason = "a benchmark's figures are for people")]
+pub fn say(line: &str) {
+    println!("{line}");
+}
