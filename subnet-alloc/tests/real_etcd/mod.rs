@@ -9,53 +9,53 @@ use etcd_client::{Client, ConnectOptions};
 use subnet_alloc::{EtcdOptions, EtcdStore};
 use tempfile::TempDir;
 
-pub const PREFIX: &str = "/coreos.com/network";
+pub(crate) const PREFIX: &str = "/coreos.com/network";
 
-pub struct RealEtcd {
+pub(crate) struct RealEtcd {
     child: Child,
     dir: TempDir,
     port: u16,
     peer_port: u16,
-    tls: Vec<String>,
+    args: Vec<String>,
 }
 
 /// A port of the loopback that nobody listens on at the moment.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback is up");
     listener.local_addr().expect("it is bound").port()
 }
 
 impl RealEtcd {
-    pub async fn start() -> RealEtcd {
+    pub(crate) async fn start() -> RealEtcd {
         let etcd = RealEtcd::spawn(Vec::new());
         etcd.wait().await;
         etcd
     }
 
-    /// With TLS options of its own; the caller waits for it.
-    pub fn start_with_tls(tls: Vec<String>) -> RealEtcd {
-        RealEtcd::spawn(tls)
+    /// With more arguments; the caller waits for it.
+    pub(crate) fn start_with(args: Vec<String>) -> RealEtcd {
+        RealEtcd::spawn(args)
     }
 
-    fn spawn(tls: Vec<String>) -> RealEtcd {
+    fn spawn(args: Vec<String>) -> RealEtcd {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (port, peer_port) = (free_port(), free_port());
-        let child = run(&dir, port, peer_port, &tls);
+        let child = run(&dir, port, peer_port, &args);
         RealEtcd {
             child,
             dir,
             port,
             peer_port,
-            tls,
+            args,
         }
     }
 
-    pub fn url(&self) -> String {
-        let scheme = if self.tls.is_empty() { "http" } else { "https" };
+    pub(crate) fn url(&self) -> String {
+        let scheme = scheme(&self.args);
         format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
-    pub fn options(&self) -> EtcdOptions {
+    pub(crate) fn options(&self) -> EtcdOptions {
         EtcdOptions {
             endpoints: vec![self.url()],
             prefix: PREFIX.to_owned(),
@@ -63,17 +63,17 @@ impl RealEtcd {
         }
     }
 
-    pub fn store(&self) -> EtcdStore {
+    pub(crate) fn store(&self) -> EtcdStore {
         EtcdStore::open(&self.options()).expect("the options are right")
     }
 
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         Client::connect([self.url()], None)
             .await
             .expect("a lazy connection")
     }
 
-    pub async fn put(&self, key: &str, value: impl Into<Vec<u8>>) {
+    pub(crate) async fn put(&self, key: &str, value: impl Into<Vec<u8>>) {
         let key = format!("{PREFIX}/{key}");
         self.client()
             .await
@@ -83,7 +83,7 @@ impl RealEtcd {
     }
 
     /// Waits until it answers.
-    pub async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         let deadline = Instant::now() + Duration::from_secs(15);
         let options = ConnectOptions::new().with_timeout(Duration::from_secs(2));
         loop {
@@ -97,17 +97,17 @@ impl RealEtcd {
         }
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it was killed");
     }
 
-    pub fn restart(&mut self) {
-        self.child = run(&self.dir, self.port, self.peer_port, &self.tls);
+    pub(crate) fn restart(&mut self) {
+        self.child = run(&self.dir, self.port, self.peer_port, &self.args);
     }
 
     /// `STOP` or `CONT`.
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args(["-s", signal, &pid]).status();
         assert!(status.expect("kill is a program").success());
@@ -121,8 +121,8 @@ impl Drop for RealEtcd {
     }
 }
 
-fn run(dir: &TempDir, port: u16, peer_port: u16, tls: &[String]) -> Child {
-    let scheme = if tls.is_empty() { "http" } else { "https" };
+fn run(dir: &TempDir, port: u16, peer_port: u16, args: &[String]) -> Child {
+    let scheme = scheme(args);
     let client = format!("{scheme}://127.0.0.1:{port}");
     let peer = format!("http://127.0.0.1:{peer_port}");
     let mut command = Command::new("etcd");
@@ -142,11 +142,16 @@ fn run(dir: &TempDir, port: u16, peer_port: u16, tls: &[String]) -> Child {
             &peer,
         ])
         .args(["--initial-cluster", &format!("test={peer}")])
-        .args(tls)
+        .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command
         .spawn()
         .expect("these tests need the program etcd (Debian: apt-get install etcd-server)")
+}
+
+fn scheme(args: &[String]) -> &'static str {
+    let has_tls = args.iter().any(|arg| arg == "--cert-file");
+    if has_tls { "https" } else { "http" }
 }

@@ -1,0 +1,492 @@
+//! What only a real etcd does: dying, freezing, compacting, asking for certificates and passwords.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod real_etcd;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use etcd_client::{PermissionType, PutOptions};
+use real_etcd::{PREFIX, RealEtcd, free_port};
+use subnet_alloc::*;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+const DAY: Duration = Duration::from_secs(86400);
+
+fn block(key: &str) -> Block {
+    Block::from_key(key).unwrap()
+}
+
+fn attrs() -> LeaseAttrs {
+    LeaseAttrs::from_json(br#"{"PublicIP":"192.168.0.1","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"c6:d2:32:6f:8f:44"}}"#).unwrap()
+}
+
+async fn won(store: &EtcdStore, key: &str) -> Lease {
+    match store.claim(&block(key), &attrs(), DAY).await.unwrap() {
+        Claim::Won(lease) => lease,
+        Claim::Taken(by) => panic!("{key} is taken by {by:?}"),
+    }
+}
+
+/// A follower in a task of its own.
+fn follow(store: EtcdStore, after: Option<Revision>) -> mpsc::Receiver<StoreEvent> {
+    let (sender, events) = mpsc::channel(64);
+    tokio::spawn(Follower::new(Arc::new(store), sender, || 7).run(after));
+    events
+}
+
+/// Everything told until the store is up again.
+async fn until_up(events: &mut mpsc::Receiver<StoreEvent>) -> Vec<StoreEvent> {
+    let mut told = Vec::new();
+    while !matches!(told.last(), Some(StoreEvent::Up { .. })) {
+        let event = timeout(Duration::from_secs(30), events.recv()).await;
+        told.push(event.expect("events in time").unwrap());
+    }
+    told
+}
+
+fn resets(told: &[StoreEvent]) -> Vec<&[Lease]> {
+    let leases = told.iter().filter_map(|event| match event {
+        StoreEvent::Leases(leases) => Some(leases),
+        _ => None,
+    });
+    let resets = leases.flatten().filter_map(|event| match event {
+        LeaseEvent::Reset(leases) => Some(leases.as_slice()),
+        _ => None,
+    });
+    resets.collect()
+}
+
+#[tokio::test]
+async fn dead_endpoints_cost_nothing_once_they_are_known() {
+    let etcd = RealEtcd::start().await;
+    let dead = || format!("http://127.0.0.1:{}", free_port());
+    let endpoints = vec![dead(), dead(), etcd.url()];
+    let store = EtcdStore::open(&EtcdOptions {
+        endpoints,
+        ..etcd.options()
+    })
+    .unwrap();
+    for number in 1..100 {
+        let lease = won(&store, &format!("10.1.{number}.0-24")).await;
+        store.watch(lease.revision).await.unwrap();
+    }
+    assert_eq!(store.list().await.unwrap().leases.len(), 99);
+}
+
+#[tokio::test]
+async fn when_nobody_answers_the_error_names_the_endpoint() {
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let options = EtcdOptions {
+        endpoints: vec![url.clone()],
+        prefix: PREFIX.to_owned(),
+        ..EtcdOptions::default()
+    };
+    let store = EtcdStore::open(&options).unwrap();
+    let error = store.list().await.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Unreachable { endpoint, .. } if *endpoint == url),
+        "{error}"
+    );
+    assert!(error.to_string().contains("refused"), "{error}");
+    assert!(
+        store
+            .watch(Revision(1))
+            .await
+            .err()
+            .is_some_and(|error| error.is_transient())
+    );
+}
+
+#[tokio::test]
+async fn a_killed_etcd_is_followed_again_after_its_restart() {
+    let mut etcd = RealEtcd::start().await;
+    let store = etcd.store();
+    let lease = won(&store, "10.1.1.0-24").await;
+    let mut events = follow(etcd.store(), Some(lease.revision));
+    assert_eq!(until_up(&mut events).await.len(), 1);
+    etcd.kill();
+    let down = timeout(Duration::from_secs(5), events.recv())
+        .await
+        .unwrap();
+    assert!(
+        matches!(down, Some(StoreEvent::Down(StoreError::Unreachable { .. }))),
+        "{down:?}"
+    );
+    etcd.restart();
+    let told = until_up(&mut events).await;
+    assert_eq!(resets(&told), [&[lease][..]]);
+    assert!(
+        !told
+            .iter()
+            .any(|event| matches!(event, StoreEvent::Down(_))),
+        "once per outage: {told:?}"
+    );
+    let other = won(&store, "10.1.2.0-24").await;
+    let told = timeout(Duration::from_secs(5), events.recv())
+        .await
+        .unwrap();
+    assert_eq!(told, Some(StoreEvent::Leases(vec![LeaseEvent::Put(other)])));
+}
+
+#[tokio::test]
+async fn a_frozen_etcd_is_noticed_in_15_seconds_and_left_for_another() {
+    let (frozen, other) = (RealEtcd::start().await, RealEtcd::start().await);
+    let endpoints = vec![frozen.url(), other.url()];
+    let store = EtcdStore::open(&EtcdOptions {
+        endpoints,
+        ..frozen.options()
+    })
+    .unwrap();
+    let mut events = follow(store, None);
+    until_up(&mut events).await;
+    frozen.signal("STOP");
+    let began = Instant::now();
+    let down = timeout(Duration::from_secs(15), events.recv()).await;
+    frozen.signal("CONT");
+    let down = down.expect("noticed in time");
+    assert!(
+        matches!(&down, Some(StoreEvent::Down(StoreError::Unreachable { endpoint, .. })) if *endpoint == frozen.url()),
+        "{down:?}"
+    );
+    let told = until_up(&mut events).await;
+    assert_eq!(resets(&told).len(), 1);
+    assert!(began.elapsed() < Duration::from_secs(15));
+}
+
+#[tokio::test]
+async fn an_idle_watch_is_not_told_off_for_its_pings() {
+    let etcd = RealEtcd::start().await;
+    let lease = won(&etcd.store(), "10.1.1.0-24").await;
+    let mut watch = etcd.store().watch(lease.revision).await.unwrap();
+    // gRPC tolerates two pings that come too early; the fourth would be answered by GOAWAY.
+    let idle = timeout(Duration::from_secs(26), watch.next()).await;
+    assert!(idle.is_err(), "{idle:?}");
+}
+
+#[tokio::test]
+async fn a_compaction_while_nobody_watched_ends_in_a_reset() {
+    let etcd = RealEtcd::start().await;
+    let store = etcd.store();
+    let gone = won(&store, "10.1.1.0-24").await;
+    store.release(&gone).await.unwrap();
+    let stays = won(&store, "10.1.2.0-24").await;
+    let revision = i64::try_from(stays.revision.0).unwrap();
+    etcd.client().await.compact(revision, None).await.unwrap();
+    let mut events = follow(etcd.store(), Some(gone.revision));
+    let mut told = until_up(&mut events).await;
+    if resets(&told).is_empty() {
+        told.extend(until_up(&mut events).await);
+    }
+    let is_compacted = |event: &StoreEvent| matches!(event, StoreEvent::Down(StoreError::Compacted { at, .. }) if *at == stays.revision);
+    assert!(told.iter().any(is_compacted), "{told:?}");
+    assert_eq!(resets(&told), [&[stays.clone()][..]]);
+}
+
+#[tokio::test]
+async fn a_burst_is_told_in_few_pieces_and_nothing_is_lost() {
+    let etcd = RealEtcd::start().await;
+    let store = etcd.store();
+    let after = store.list().await.unwrap().revision;
+    let mut watch = store.watch(after).await.unwrap();
+    let mut client = etcd.client().await;
+    for number in 0..2000_u16 {
+        let [high, low] = number.to_be_bytes();
+        let key = format!("{PREFIX}/subnets/10.{high}.{low}.0-24");
+        client.put(key, attrs().to_json(), None).await.unwrap();
+    }
+    let mut events = Vec::new();
+    while events.len() < 2000 {
+        events.extend(
+            timeout(Duration::from_secs(10), watch.next())
+                .await
+                .unwrap()
+                .unwrap(),
+        );
+    }
+    let listing = store.list().await.unwrap();
+    assert_eq!(listing.leases.len(), 2000);
+    for (event, lease) in events.iter().zip(&listing.leases) {
+        assert_eq!(*event, WatchEvent::Put(lease.clone()));
+    }
+}
+
+#[tokio::test]
+async fn values_of_many_megabytes_do_not_hide_the_leases() {
+    let etcd = RealEtcd::start().await;
+    let good = won(&etcd.store(), "10.1.99.0-24").await;
+    for number in 0..14 {
+        etcd.put(
+            &format!("subnets/10.1.{number}.0-24"),
+            vec![b'x'; 1_400_000],
+        )
+        .await;
+    }
+    let listing = etcd.store().list().await.unwrap();
+    assert_eq!((listing.leases, listing.bad.len()), (vec![good], 14));
+}
+
+#[tokio::test]
+async fn a_full_etcd_still_renews() {
+    let args = ["--quota-backend-bytes", "600000"]
+        .map(str::to_owned)
+        .to_vec();
+    let etcd = RealEtcd::start_with(args);
+    etcd.wait().await;
+    let store = etcd.store();
+    let lease = won(&store, "10.1.1.0-24").await;
+    let mut client = etcd.client().await;
+    while client
+        .put("filler", vec![b'x'; 200_000], None)
+        .await
+        .is_ok()
+    {}
+    let refused = store.claim(&block("10.1.2.0-24"), &attrs(), DAY).await;
+    assert!(
+        matches!(refused, Err(StoreError::NoSpace { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(
+        store.renew(&lease, DAY).await,
+        Ok(Renewal::Alive { ttl: DAY })
+    );
+}
+
+#[tokio::test]
+async fn what_we_write_satisfies_flannels_parser() {
+    let etcd = RealEtcd::start().await;
+    let store = etcd.store();
+    // SubnetKey's expression in flannel's pkg/subnet.
+    let pattern =
+        regex_lite::Regex::new(r"(\d+\.\d+.\d+.\d+)-(\d+)(?:&([a-f\d:]+)-(\d+))?$").unwrap();
+    for key in [
+        "10.1.1.0-24",
+        "10.1.2.0-24&fd00:1:0:2::-64",
+        "0.0.0.0-0&fd00:1:0:3::-64",
+    ] {
+        let lease = won(&store, key).await;
+        let key = format!("{PREFIX}/subnets/{key}");
+        let mut found = etcd.client().await.get(key.clone(), None).await.unwrap();
+        let kv = found
+            .take_kvs()
+            .pop()
+            .expect("the key is where flannel looks");
+        let parts = pattern
+            .captures(kv.key_str().unwrap())
+            .expect("flannel's expression");
+        assert!(parts[2].parse::<u8>().is_ok_and(|length| length <= 31));
+        assert_eq!(Hold::Leased(LeaseId(kv.lease())), lease.hold);
+        assert_eq!(
+            kv.value_str().unwrap(),
+            r#"{"PublicIP":"192.168.0.1","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"c6:d2:32:6f:8f:44"}}"#
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_flannel_that_renews_by_a_new_grant_is_a_put_of_the_same_lease() {
+    let etcd = RealEtcd::start().await;
+    let store = etcd.store();
+    let ours = won(&store, "10.1.1.0-24").await;
+    let mut watch = store.watch(ours.revision).await.unwrap();
+    let mut client = etcd.client().await;
+    let granted = client.lease_grant(86400, None).await.unwrap().id();
+    let key = format!("{PREFIX}/subnets/10.1.1.0-24");
+    let with_lease = PutOptions::new().with_lease(granted);
+    client
+        .put(key, attrs().to_json(), Some(with_lease))
+        .await
+        .unwrap();
+    let events = timeout(Duration::from_secs(5), watch.next())
+        .await
+        .unwrap()
+        .unwrap();
+    let [WatchEvent::Put(lease)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (&lease.attrs, lease.hold),
+        (&ours.attrs, Hold::Leased(LeaseId(granted)))
+    );
+    let lost = store.publish(&ours, &attrs(), DAY).await.unwrap();
+    assert_eq!(
+        lost,
+        Publish::Lost {
+            held: Some(lease.clone())
+        }
+    );
+}
+
+/// A certificate authority, a server's and a client's certificate, as files.
+struct Certificates(tempfile::TempDir);
+
+impl Certificates {
+    fn new() -> Certificates {
+        let certificates = Certificates(tempfile::tempdir().unwrap());
+        let dir = certificates.0.path();
+        openssl(
+            dir,
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca -addext basicConstraints=critical,CA:TRUE -addext keyUsage=keyCertSign",
+        );
+        for (name, usage) in [
+            ("server", "serverAuth,clientAuth"),
+            ("client", "clientAuth"),
+        ] {
+            let extensions =
+                format!("subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage={usage}\n");
+            std::fs::write(dir.join(format!("{name}.ext")), extensions).unwrap();
+            openssl(
+                dir,
+                &format!(
+                    "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"
+                ),
+            );
+            openssl(
+                dir,
+                &format!(
+                    "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile {name}.ext"
+                ),
+            );
+        }
+        certificates
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn args(&self, more: &[&str]) -> Vec<String> {
+        let path = |name| self.path(name).display().to_string();
+        let mut args = vec![
+            "--cert-file".to_owned(),
+            path("server.pem"),
+            "--key-file".to_owned(),
+            path("server.key"),
+        ];
+        args.extend(["--trusted-ca-file".to_owned(), path("ca.pem")]);
+        args.extend(more.iter().map(|&arg| arg.to_owned()));
+        args
+    }
+}
+
+fn openssl(dir: &Path, args: &str) {
+    let output = Command::new("openssl")
+        .args(args.split(' '))
+        .current_dir(dir)
+        .output();
+    let output = output.expect("these tests need the program openssl");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Calls until etcd is up; the last answer otherwise.
+async fn list_in_time(options: &EtcdOptions) -> Result<Listing, StoreError> {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        let listed = EtcdStore::open(options)?.list().await;
+        let is_starting =
+            matches!(&listed, Err(error) if error.to_string().contains("Connection refused"));
+        if !is_starting || Instant::now() > deadline {
+            return listed;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn tls_works_with_a_ca_alone() {
+    let certificates = Certificates::new();
+    let etcd = RealEtcd::start_with(certificates.args(&[]));
+    let options = EtcdOptions {
+        ca: Some(certificates.path("ca.pem")),
+        ..etcd.options()
+    };
+    list_in_time(&options).await.unwrap();
+    let store = EtcdStore::open(&options).unwrap();
+    let lease = won(&store, "10.1.1.0-24").await;
+    store.watch(lease.revision).await.unwrap();
+    let strangers = Certificates::new();
+    let options = EtcdOptions {
+        ca: Some(strangers.path("ca.pem")),
+        ..etcd.options()
+    };
+    let error = list_in_time(&options).await.unwrap_err().to_string();
+    assert!(error.contains("certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn tls_works_with_a_client_certificate_and_not_without() {
+    let certificates = Certificates::new();
+    let etcd = RealEtcd::start_with(certificates.args(&["--client-cert-auth"]));
+    let without = EtcdOptions {
+        ca: Some(certificates.path("ca.pem")),
+        ..etcd.options()
+    };
+    let with = EtcdOptions {
+        cert: Some(certificates.path("client.pem")),
+        key: Some(certificates.path("client.key")),
+        ..without.clone()
+    };
+    list_in_time(&with).await.unwrap();
+    won(&EtcdStore::open(&with).unwrap(), "10.1.1.0-24").await;
+    let error = list_in_time(&without).await.unwrap_err().to_string();
+    assert!(error.contains("ertificate"), "{error}");
+    let mixed_up = EtcdOptions {
+        key: Some(certificates.path("client.pem")),
+        ..with
+    };
+    let error = list_in_time(&mixed_up).await.unwrap_err().to_string();
+    assert!(
+        error.contains("client.pem: no PEM block of a PRIVATE KEY"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn user_and_password_open_the_prefix_and_nothing_else() {
+    let etcd = RealEtcd::start().await;
+    let mut root = etcd.client().await;
+    let all_below =
+        etcd_client::Permission::new(PermissionType::Readwrite, format!("{PREFIX}/")).with_prefix();
+    root.user_add("root", "r", None).await.unwrap();
+    root.user_grant_role("root", "root").await.unwrap();
+    root.role_add("twill").await.unwrap();
+    root.role_grant_permission("twill", all_below)
+        .await
+        .unwrap();
+    root.user_add("twill", "secret", None).await.unwrap();
+    root.user_grant_role("twill", "twill").await.unwrap();
+    root.auth_enable().await.unwrap();
+
+    let login = |password: &str| EtcdOptions {
+        username: Some("twill".to_owned()),
+        password: Some(password.to_owned()),
+        ..etcd.options()
+    };
+    let store = EtcdStore::open(&login("secret")).unwrap();
+    let lease = won(&store, "10.1.1.0-24").await;
+    store.watch(lease.revision).await.unwrap();
+    assert_eq!(
+        store.renew(&lease, DAY).await,
+        Ok(Renewal::Alive { ttl: DAY })
+    );
+    assert!(!store.describe().contains("secret"));
+
+    let elsewhere = EtcdOptions {
+        prefix: "/elsewhere".to_owned(),
+        ..login("secret")
+    };
+    for options in [login("wrong"), elsewhere, etcd.options()] {
+        let refused = EtcdStore::open(&options).unwrap().list().await;
+        assert!(
+            matches!(refused, Err(StoreError::Refused { .. })),
+            "{options:?}: {refused:?}"
+        );
+    }
+}
