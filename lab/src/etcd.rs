@@ -242,6 +242,7 @@ fn member_args(name: &str, address: IpAddr, directory: &Path, peers: &str) -> Ve
         format!("--initial-cluster={peers}"),
         "--logger=zap".into(),
         "--log-outputs=stderr".into(),
+        "--log-level=warn".into(),
     ]
     .into()
 }
