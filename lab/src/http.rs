@@ -1,4 +1,4 @@
-//! The little HTTP/1.1 that the lab speaks: to `/readyz`, and to etcd's JSON gateway.
+//! The little HTTP/1.1 that the lab speaks: to the daemons' `/readyz` and to etcd's `/health`.
 
 use crate::Namespace;
 use crate::error::{LabError, Result};
@@ -20,20 +20,6 @@ pub struct HttpResponse {
 /// `GET path` from inside `namespace`.
 pub fn get(namespace: &Namespace, server: SocketAddr, path: &str) -> Result<HttpResponse> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
-    exchange(namespace, server, request.as_bytes())
-}
-
-/// `POST path` with a JSON body from inside `namespace`.
-pub fn post_json(
-    namespace: &Namespace,
-    server: SocketAddr,
-    path: &str,
-    body: &str,
-) -> Result<HttpResponse> {
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
     exchange(namespace, server, request.as_bytes())
 }
 

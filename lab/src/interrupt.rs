@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM as a flag, so that the lab takes itself down in order.
+//! Ctrl-C, SIGTERM and a closed terminal as a flag, so that the lab takes itself down in order.
 #![allow(unsafe_code)]
 
 use crate::error::{LabError, Result};
@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static ASKED_TO_STOP: AtomicBool = AtomicBool::new(false);
 
-const SIGNALS: [Signal; 2] = [Signal::SIGINT, Signal::SIGTERM];
+const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
-/// While this value lives, SIGINT and SIGTERM set a flag instead of ending the process.
+/// While this value lives, SIGINT, SIGTERM and SIGHUP set a flag instead of ending the process.
 #[derive(Debug)]
 pub(crate) struct Interrupts {
     before: Vec<(Signal, SigAction)>,

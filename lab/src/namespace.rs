@@ -51,16 +51,6 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// The namespace that this process is in.
-    pub fn current() -> Result<Self> {
-        let file = File::open("/proc/thread-self/ns/net")
-            .map_err(LabError::system("open /proc/thread-self/ns/net"))?;
-        Ok(Self(Arc::new(Held {
-            fd: file.into(),
-            label: "this machine's own namespace".into(),
-        })))
-    }
-
     /// What it is called in errors.
     pub fn label(&self) -> &str {
         &self.0.label

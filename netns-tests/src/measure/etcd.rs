@@ -2,9 +2,7 @@
 
 use super::synthetic::Peers;
 use crate::PREFIX;
-use etcd_client::{
-    Client, DeleteOptions, Error, GetOptions, PutOptions, Txn, TxnOp, WatchOptions, WatchStream,
-};
+use etcd_client::{Client, Error, GetOptions, PutOptions, Txn, TxnOp, WatchOptions, WatchStream};
 use lab::{LabError, Namespace};
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -67,14 +65,6 @@ impl EtcdClient {
     /// Deletes them.
     pub fn delete(&mut self, peers: Peers, numbers: Range<u32>) -> Result<(), Error> {
         self.in_transactions(numbers, |number| TxnOp::delete(peers.key(number), None))
-    }
-
-    /// Deletes everything.
-    pub fn wipe(&mut self) -> Result<(), Error> {
-        let all = DeleteOptions::new().with_all_keys();
-        self.runtime
-            .block_on(self.client.delete("", Some(all)))
-            .map(drop)
     }
 
     /// Lists all leases in one request; returns their number and the time that it took.
