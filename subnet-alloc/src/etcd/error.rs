@@ -40,7 +40,17 @@ pub(super) fn situation(error: &Error, endpoint: &str) -> StoreError {
         }
         other => (code::UNKNOWN, other.to_string()),
     };
-    from_words(code, why, endpoint)
+    from_words(code, with_hint(why, &endpoint), endpoint)
+}
+
+/// TLS 1.3 tells a client that its certificate is missing or refused only after the handshake, and often just by
+/// closing the connection.
+fn with_hint(why: String, endpoint: &str) -> String {
+    let is_closed = why.contains("connection closed") || why.contains("broken pipe");
+    if endpoint.starts_with("https://") && is_closed {
+        return format!("{why}; perhaps it asks for a client certificate, or refuses ours");
+    }
+    why
 }
 
 /// The situation behind a watch that etcd has ended, of which it tells only the reason's text.
