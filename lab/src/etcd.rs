@@ -78,28 +78,27 @@ impl Etcd {
     ) -> Result<Self> {
         std::fs::create_dir_all(directory)
             .map_err(LabError::system(format!("make {}", directory.display())))?;
-        let peers: Vec<String> = (1..)
-            .zip(&seats)
-            .map(|(number, (_, address))| format!("etcd{number}={}", url(*address, PEER_PORT)))
-            .collect();
-        let peers = peers.join(",");
-        let members = (1..).zip(seats).map(|(number, (namespace, address))| {
-            let name = format!("etcd{number}");
-            let directory = directory.join(&name);
-            let args = [
-                member_args(&name, address, &directory, &peers),
-                options.args.clone(),
-            ]
-            .concat();
-            Member {
-                name,
-                namespace,
-                address,
-                directory,
-                args,
-                process: None,
-            }
-        });
+        let name = |number: usize| format!("etcd{}", number + 1);
+        let peers = seats.iter().enumerate();
+        let peers = peers
+            .map(|(number, (_, address))| format!("{}={}", name(number), url(*address, PEER_PORT)));
+        let peers = peers.collect::<Vec<_>>().join(",");
+        let members = seats
+            .into_iter()
+            .enumerate()
+            .map(|(number, (namespace, address))| {
+                let (name, directory) = (name(number), directory.join(name(number)));
+                let mut args = member_args(&name, address, &directory, &peers);
+                args.extend(options.args.iter().cloned());
+                Member {
+                    name,
+                    namespace,
+                    address,
+                    directory,
+                    args,
+                    process: None,
+                }
+            });
         let mut etcd = Self {
             members: members.collect(),
         };

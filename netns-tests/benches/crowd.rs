@@ -3,13 +3,13 @@
 //!
 //! Bar: 1.5 s, and none exits.
 
-use lab::{Daemon, DaemonCommand, Etcd, LabError, Plan, Shape, Stack, Store};
+use lab::{Daemon, DaemonCommand, LabError, Node, Plan, Shape, Stack, Store};
 use netns_tests::measure::{RouteMonitor, Table, milliseconds, percentile, release_twill, say};
 use netns_tests::{PodNetwork, block_routes, config};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 const NODES: u8 = 100;
@@ -73,16 +73,7 @@ fn round(backend: &str) -> Result<Round, LabError> {
         1,
         &config(Stack::V4, &format!(r#"{{"Type":"{backend}"}}"#)),
     )?;
-    let monitors = network
-        .cluster
-        .nodes
-        .iter()
-        .map(|node| RouteMonitor::open(node.namespace()));
-    let monitors = monitors.collect::<Result<Vec<_>, _>>()?;
-    let waiting: Vec<_> = monitors
-        .into_iter()
-        .map(|monitor| thread::spawn(move || knows_all_others(&monitor)))
-        .collect();
+    let waiting = wait_on_every_node(&network)?;
     let start = Instant::now();
     network.daemons = start_all(&network)?;
     let started = start.elapsed();
@@ -109,8 +100,17 @@ fn round(backend: &str) -> Result<Round, LabError> {
     })
 }
 
+/// One thread for each node; it ends with the moment when that node knows all others.
+fn wait_on_every_node(network: &PodNetwork) -> Result<Vec<JoinHandle<Option<Instant>>>, LabError> {
+    let wait = |node: &Node| {
+        let monitor = RouteMonitor::open(node.namespace())?;
+        Ok(thread::spawn(move || knows_all_others(&monitor)))
+    };
+    network.cluster.nodes.iter().map(wait).collect()
+}
+
 fn start_all(network: &PodNetwork) -> Result<Vec<Daemon>, LabError> {
-    let store = Store::Etcd(Etcd::endpoints(&network.etcd));
+    let store = Store::Etcd(network.etcd.endpoints());
     let command = DaemonCommand::new(release_twill(), store);
     network
         .cluster

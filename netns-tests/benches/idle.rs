@@ -5,7 +5,8 @@
 use lab::LabError;
 use netns_tests::block_routes;
 use netns_tests::measure::{
-    Arena, BackendKind, EtcdClient, Peers, Table, Usage, milliseconds, release_twill, say,
+    Arena, BackendKind, EtcdClient, Peers, Table, Usage, megabytes, milliseconds, release_twill,
+    say,
 };
 use std::process::ExitCode;
 use std::thread;
@@ -48,8 +49,8 @@ fn measure() -> Result<(), LabError> {
                 leases.to_string(),
                 milliseconds(cpu),
                 format!("{:.4} %", cpu.as_secs_f64() / length.as_secs_f64() * 100.0),
-                format!("{:.1} MB", usage.resident as f64 / 1024.0),
-                format!("{:.1} MB", usage.peak as f64 / 1024.0),
+                megabytes(usage.resident),
+                megabytes(usage.peak),
             ]);
         }
     }

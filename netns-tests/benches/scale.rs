@@ -7,8 +7,8 @@ use lab::kernel_view::{Family, fdb, neighbours};
 use lab::{Daemon, LabError};
 use netns_tests::block_routes;
 use netns_tests::measure::{
-    Arena, BackendKind, EtcdClient, FibGauge, Peers, Table, Usage, install, milliseconds, prepare,
-    release_twill, say, settled,
+    Arena, BackendKind, EtcdClient, FibGauge, Peers, Table, Usage, install, megabytes,
+    milliseconds, prepare, release_twill, say, settled,
 };
 use std::ops::Range;
 use std::process::ExitCode;
@@ -55,14 +55,37 @@ fn measure() -> Result<Vec<String>, LabError> {
     let mut wrong = Vec::new();
     for backend in BackendKind::ALL {
         for size in SIZES {
-            let run = Run::new(Peers(backend), size)?;
-            run.measure(&table, &mut wrong)?;
+            let figures = Run::new(Peers(backend), size)?.measure(&mut wrong)?;
+            table.row(&figures.cells(backend, size));
         }
     }
     say(
         "ratio: time / (floor + listing). floor: the same messages, packed, from a loop. listing: one range request.",
     );
     Ok(wrong)
+}
+
+struct Figures {
+    time: Duration,
+    floor: Duration,
+    listing: Duration,
+    added: Duration,
+    removed: Duration,
+    usage: Usage,
+    lines: usize,
+}
+
+impl Figures {
+    fn cells(&self, backend: BackendKind, size: u32) -> Vec<String> {
+        let ratio = self.time.as_secs_f64() / (self.floor + self.listing).as_secs_f64();
+        let mut cells = vec![backend.name().to_owned(), size.to_string()];
+        cells.extend([self.time, self.floor, self.listing].map(milliseconds));
+        cells.push(format!("{ratio:.2}"));
+        cells.extend([self.added, self.removed].map(milliseconds));
+        cells.extend([self.usage.peak, self.usage.resident].map(megabytes));
+        cells.push(self.lines.to_string());
+        cells
+    }
 }
 
 struct Run {
@@ -77,7 +100,7 @@ impl Run {
         Ok(Self { arena, size })
     }
 
-    fn measure(&self, table: &Table, wrong: &mut Vec<String>) -> Result<(), LabError> {
+    fn measure(&self, wrong: &mut Vec<String>) -> Result<Figures, LabError> {
         let peers = self.arena.peers;
         let floor = install(&prepare(peers.0)?, peers, self.size)?;
         let listing = self.listing()?;
@@ -90,31 +113,23 @@ impl Run {
         self.check(self.size + BURST, wrong)?;
         let removed = self.burst(&mut gauge, more, false)?;
         self.check(self.size, wrong)?;
+        daemon.process().must_run()?;
         let lines = daemon.process().log_text().lines().count();
         if lines > LOG_LINES {
             wrong.push(format!(
-                "{} log lines at {} leases, at most {LOG_LINES} are allowed",
-                lines, self.size
+                "{lines} log lines at {} leases: at most {LOG_LINES} are allowed",
+                self.size
             ));
         }
-        daemon.process().must_run()?;
-        table.row(&[
-            peers.0.name().to_owned(),
-            self.size.to_string(),
-            milliseconds(time),
-            milliseconds(floor),
-            milliseconds(listing),
-            format!(
-                "{:.2}",
-                time.as_secs_f64() / (floor + listing).as_secs_f64()
-            ),
-            milliseconds(added),
-            milliseconds(removed),
-            format!("{:.1} MB", usage.peak as f64 / 1024.0),
-            format!("{:.1} MB", usage.resident as f64 / 1024.0),
-            lines.to_string(),
-        ]);
-        Ok(())
+        Ok(Figures {
+            time,
+            floor,
+            listing,
+            added,
+            removed,
+            usage,
+            lines,
+        })
     }
 
     /// The best of five.

@@ -17,7 +17,7 @@ pub use floor::{install, prepare};
 pub use process::Usage;
 pub use route_monitor::RouteMonitor;
 pub use synthetic::{BackendKind, Peers};
-pub use table::{Table, milliseconds, percentile};
+pub use table::{Table, megabytes, milliseconds, percentile};
 
 use std::path::PathBuf;
 

@@ -42,6 +42,11 @@ pub fn milliseconds(time: Duration) -> String {
     format!("{:.2} ms", time.as_secs_f64() * 1e3)
 }
 
+/// `7.5 MB`, of KiB.
+pub fn megabytes(kibibytes: u64) -> String {
+    format!("{:.1} MB", kibibytes as f64 / 1024.0)
+}
+
 /// The value below which `percent` of `times` lie; sorts them.
 ///
 /// # Panics
