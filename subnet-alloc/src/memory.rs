@@ -80,8 +80,8 @@ impl MemoryStore {
     }
 
     /// Writes any key with any value, as an operator may; without a lease it is a reservation.
-    pub fn put_raw(&self, key: &str, value: impl Into<Vec<u8>>) {
-        self.change(|world| world.put_raw(key, value.into()));
+    pub fn put_raw(&self, key: &str, value: impl AsRef<[u8]>) {
+        self.change(|world| world.put_raw(key, value.as_ref()));
     }
 
     /// Deletes a key, as an operator may.

@@ -187,7 +187,10 @@ async fn a_claim_takes_a_block_that_nobody_else_then_gets(place: &impl Place) {
     assert_eq!(lease.attrs, attrs(1));
     let taken = other.claim(&lease.block, &attrs(2), DAY).await.unwrap();
     assert_eq!(taken, Claim::Taken(lease.clone()));
-    assert_eq!(other.list().await.unwrap().leases, [lease.clone()]);
+    assert_eq!(
+        other.list().await.unwrap().leases,
+        std::slice::from_ref(&lease)
+    );
     assert_eq!(one.release(&lease).await, Ok(true));
     assert_eq!(one.release(&lease).await, Ok(false));
     won(&other, "10.1.1.0-24", 2).await;
@@ -276,7 +279,7 @@ async fn a_reservation_stays_one_when_its_node_uses_it(place: &impl Place) {
         (block("10.1.5.0-24"), How::Published)
     );
     let listed = store.list().await.unwrap().leases;
-    assert_eq!(listed, [acquired.lease.clone()]);
+    assert_eq!(listed, std::slice::from_ref(&acquired.lease));
     assert_eq!(
         (listed[0].hold, &listed[0].attrs),
         (Hold::Reserved, &attrs(1))

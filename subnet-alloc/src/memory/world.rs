@@ -50,8 +50,8 @@ impl World {
         self.record(WatchEvent::Config(config));
     }
 
-    pub(super) fn put_raw(&mut self, key: &str, value: Vec<u8>) {
-        self.put(key, &value, Hold::Reserved)
+    pub(super) fn put_raw(&mut self, key: &str, value: &[u8]) {
+        self.put(key, value, Hold::Reserved)
             .expect("memory does not fail");
     }
 
