@@ -51,3 +51,53 @@ fn read(path: &Path, named_by: &Source) -> Result<String, ConfigError> {
         error,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(lines: &str) -> (Config, Sources) {
+        let file = FileConfig::parse(Path::new("twill.toml"), lines).expect("a good file");
+        resolve(&Flags::default(), |_| None, Some(&file), "host").expect("a good configuration")
+    }
+
+    #[test]
+    fn the_password_is_the_first_line_of_its_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("password");
+        fs::write(&path, "hunter2\nsecond line\n").expect("a file");
+        let lines = format!("etcd-username = \"u\"\netcd-password-file = {path:?}");
+        let (mut config, mut sources) = resolved(&lines);
+        read_password(&mut config, &mut sources).expect("a readable file");
+        let StoreChoice::Etcd(etcd) = config.store else {
+            panic!("not etcd")
+        };
+        assert_eq!(etcd.password.as_ref().map(Secret::expose), Some("hunter2"));
+        assert_eq!(sources.of("etcd-password"), &Source::File(path));
+        assert!(!sources.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named_with_who_named_it() {
+        let lines = "etcd-username = \"u\"\netcd-password-file = \"/nonexistent/password\"";
+        let (mut config, mut sources) = resolved(lines);
+        let error = read_password(&mut config, &mut sources).expect_err("no such file");
+        let error = error.to_string();
+        assert!(
+            error.starts_with("cannot read /nonexistent/password, named by file twill.toml: "),
+            "{error}"
+        );
+        let flags = Flags {
+            config: Some("/nonexistent/twill.toml".into()),
+            ..Flags::default()
+        };
+        let error = load(&flags)
+            .map(|_| ())
+            .expect_err("no such file")
+            .to_string();
+        assert!(
+            error.starts_with("cannot read /nonexistent/twill.toml, named by flag --config: "),
+            "{error}"
+        );
+    }
+}

@@ -101,7 +101,7 @@ pub(crate) struct EtcdFlags {
     pub(crate) username: Option<String>,
     /// That user's password.
     pub(crate) password: Option<Secret>,
-    /// The file whose first line is that password; [`load`] reads it into `password`.
+    /// The file whose first line is that password; [`load()`] reads it into `password`.
     pub(crate) password_file: Option<PathBuf>,
 }
 
