@@ -9,13 +9,17 @@ use super::sources::Source;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// A value that its setting does not take.
-    #[error("{place}: {name} = {value:?} is not allowed: {allowed}")]
+    #[error("{place}: {name} = {value} is not allowed: {allowed}")]
     Value {
         place: Source,
         name: String,
         value: String,
         allowed: String,
     },
+
+    /// Values that are good each for itself and cannot be read together.
+    #[error("{0}")]
+    Whole(String),
 
     /// A key in the file that is no setting.
     #[error("{file}: unknown key {key:?}; {}", did_you_mean(.near))]

@@ -61,6 +61,14 @@ struct Given {
 }
 
 impl Given {
+    fn with(&self, text: &str) -> Self {
+        Self {
+            name: self.name.clone(),
+            texts: vec![text.to_owned()],
+            source: self.source.clone(),
+        }
+    }
+
     fn words(&self) -> impl Iterator<Item = String> {
         self.texts
             .iter()
@@ -130,30 +138,27 @@ fn parse(
         .try_get_matches_from(words)
 }
 
-/// Finds the setting whose text does not parse, by parsing each alone.
+/// Finds the setting that does not parse, by parsing each alone, and its text that does not.
 fn blame(command: &Command, given: &[Given], whole: &clap::Error) -> ConfigError {
-    let culprit = given
-        .iter()
-        .find_map(|one| Some((one, parse(command, one.words()).err()?)));
-    let (place, name, value, error) = match &culprit {
-        Some((one, error)) => (
-            one.source.clone(),
-            one.name.clone(),
-            one.texts.join(", "),
-            error,
-        ),
-        None => (
-            Source::Default,
-            "configuration".into(),
-            String::new(),
-            whole,
-        ),
+    let fails = |one: &Given| parse(command, one.words()).err();
+    let Some((one, error)) = given.iter().find_map(|one| Some((one, fails(one)?))) else {
+        return ConfigError::Whole(whole.to_string());
     };
+    let texts = one.texts.iter();
+    let bad = texts
+        .map(|text| one.with(text))
+        .find_map(|one| Some((fails(&one)?, one)));
+    // The texts of a list that is wrong as a whole are not shown: they may be passwords.
+    let (value, error) = match bad {
+        Some((error, one)) => (format!("{:?}", one.texts[0]), error),
+        None => (format!("a list of {}", one.texts.len()), error),
+    };
+    let (place, name) = (one.source.clone(), one.name.clone());
     ConfigError::Value {
         place,
         name,
         value,
-        allowed: allowed(error),
+        allowed: allowed(&error),
     }
 }
 

@@ -339,7 +339,7 @@ fn a_bad_value_names_its_place_its_setting_and_what_is_allowed() {
     );
     assert_eq!(
         given().file("mtu = [1400, 1500]").error(),
-        r#"file twill.toml: mtu = "1400, 1500" is not allowed: want one value"#
+        "file twill.toml: mtu = a list of 2 is not allowed: want one value"
     );
     assert_eq!(
         given().file("mtu = { bytes = 1 }").error(),
@@ -388,6 +388,35 @@ fn the_password_is_never_printed() {
     assert_eq!(
         given.etcd().password.as_ref().map(Secret::expose),
         Some("hunter2")
+    );
+}
+
+#[test]
+fn a_list_is_no_password_and_is_not_printed_either() {
+    let error = given()
+        .file("etcd-password = [\"hunter2\", \"hunter3\"]")
+        .error();
+    assert_eq!(
+        error,
+        "file twill.toml: etcd-password = a list of 2 is not allowed: want one value"
+    );
+}
+
+#[test]
+fn the_bad_one_of_a_list_is_named() {
+    let error = given()
+        .variable("TWILL_ETCD_ENDPOINTS", "http://a:1,ftp://b:1")
+        .error();
+    assert!(
+        error.contains("etcd-endpoints = \"http://a:1,ftp://b:1\" is not allowed"),
+        "{error}"
+    );
+    let error = given()
+        .file("etcd-endpoints = [\"http://a:1\", \"ftp://b:1\"]")
+        .error();
+    assert!(
+        error.contains("etcd-endpoints = \"ftp://b:1\" is not allowed"),
+        "{error}"
     );
 }
 
