@@ -1,14 +1,25 @@
 //! `twill`: a pod network for Linux.
 
 mod agent;
+mod atomic_file;
 mod backend;
 mod cli;
 mod config;
+mod control;
+mod driver;
+mod health;
+mod inspect;
+mod locks;
+mod notify;
+mod random;
+mod start;
+mod state;
 mod subnet_env;
+mod tenure;
 mod underlay;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    cli::run(std::env::args_os())
 }

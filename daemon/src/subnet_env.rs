@@ -1,12 +1,13 @@
 //! `subnet.env`: what the CNI plugin reads of this node's network.
 
-use std::fs::{self, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use subnet_alloc::Block;
+
+use crate::atomic_file;
 
 /// The content of `subnet.env`, in flannel's order of lines.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,16 +49,7 @@ impl SubnetEnv {
         if fs::read_to_string(path).is_ok_and(|old| old == text) {
             return Ok(false);
         }
-        let dir = path.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(dir)?;
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(format!(".{}", std::process::id()));
-        let temporary = Path::new(&temporary);
-        let mut file = fs::File::create(temporary)?;
-        file.set_permissions(Permissions::from_mode(0o644))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(temporary, path)?;
+        atomic_file::write(path, text.as_bytes())?;
         Ok(true)
     }
 }
@@ -82,7 +74,10 @@ pub(crate) fn previous_block(path: &Path) -> Option<Block> {
 }
 
 fn block_in(text: &str) -> Option<Block> {
-    let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    let value = |key: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+    };
     let v4 = value("FLANNEL_SUBNET").and_then(|v| v.trim().parse::<Ipv4Network>().ok());
     let v6 = value("FLANNEL_IPV6_SUBNET").and_then(|v| v.trim().parse::<Ipv6Network>().ok());
     let v4 = v4.and_then(|n| Ipv4Network::new(n.network(), n.prefix()).ok());
@@ -93,12 +88,17 @@ fn block_in(text: &str) -> Option<Block> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn dual() -> SubnetEnv {
         SubnetEnv {
             network: "10.244.0.0/16".parse().ok(),
             ipv6_network: "fd00:244::/48".parse().ok(),
-            block: Block::new("10.244.72.0/24".parse().ok(), "fd00:244:0:50::/64".parse().ok()).unwrap(),
+            block: Block::new(
+                "10.244.72.0/24".parse().ok(),
+                "fd00:244:0:50::/64".parse().ok(),
+            )
+            .unwrap(),
             mtu: 1450,
             ip_masq: true,
         }
@@ -114,14 +114,23 @@ mod tests {
 
     #[test]
     fn a_family_that_is_off_has_no_lines() {
-        let v6_only = SubnetEnv { network: None, block: Block::new(None, dual().block.v6()).unwrap(), ..dual() };
+        let v6_only = SubnetEnv {
+            network: None,
+            block: Block::new(None, dual().block.v6()).unwrap(),
+            ..dual()
+        };
         assert!(v6_only.text().starts_with("FLANNEL_IPV6_NETWORK="));
     }
 
     #[test]
     fn the_previous_block_is_read_back() {
         assert_eq!(block_in(&dual().text()), Some(dual().block));
-        for text in ["", "FLANNEL_SUBNET=", "FLANNEL_SUBNET=10.244.72.1/99", "FLANNEL_MTU=1450"] {
+        for text in [
+            "",
+            "FLANNEL_SUBNET=",
+            "FLANNEL_SUBNET=10.244.72.1/99",
+            "FLANNEL_MTU=1450",
+        ] {
             assert_eq!(block_in(text), None, "{text}");
         }
     }
@@ -132,7 +141,10 @@ mod tests {
         let path = dir.path().join("flannel/subnet.env");
         assert!(dual().write(&path).unwrap());
         assert!(!dual().write(&path).unwrap());
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o644
+        );
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 }

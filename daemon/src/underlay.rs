@@ -57,12 +57,22 @@ pub(crate) enum UnderlayError {
     NoMatch(String, String),
     #[error("--iface-can-reach {0}: the kernel has no route to it")]
     Unreachable(IpAddr),
-    #[error("cannot tell which link joins the nodes: there is no default route and more than one link with an address ({0}); name it with --iface")]
+    #[error(
+        "cannot tell which link joins the nodes: there is no default route and more than one link with an address ({0}); name it with --iface"
+    )]
     Ambiguous(String),
-    #[error("no link but the loopback has an address; give one to the link that joins the nodes, or name it with --iface")]
+    #[error(
+        "no link but the loopback has an address; give one to the link that joins the nodes, or name it with --iface"
+    )]
     Nothing,
-    #[error("the network config has {family} enabled, but {link} has no {family} address; add one, or set --{flag}")]
-    NoAddress { family: &'static str, link: String, flag: &'static str },
+    #[error(
+        "the network config has {family} enabled, but {link} has no {family} address; add one, or set --{flag}"
+    )]
+    NoAddress {
+        family: &'static str,
+        link: String,
+        flag: &'static str,
+    },
 }
 
 /// Chooses by the first rule that is given: `--iface`, `--iface-regex`,
@@ -75,9 +85,18 @@ pub(crate) fn choose(
     mtu: Option<u32>,
 ) -> Result<Underlay, UnderlayError> {
     let (link, pinned, why) = chosen_link(facts, choice)?;
-    let on_link: Vec<IpNetwork> = facts.addresses.iter().filter(|a| a.link == link.index).map(|a| a.network).collect();
-    let v4 = pinned.and_then(v4_of).or_else(|| on_link.iter().find_map(|n| v4_of(n.ip())));
-    let v6 = pinned.and_then(v6_of).or_else(|| on_link.iter().find_map(|n| v6_of(n.ip())));
+    let on_link: Vec<IpNetwork> = facts
+        .addresses
+        .iter()
+        .filter(|a| a.link == link.index)
+        .map(|a| a.network)
+        .collect();
+    let v4 = pinned
+        .and_then(v4_of)
+        .or_else(|| on_link.iter().find_map(|n| v4_of(n.ip())));
+    let v6 = pinned
+        .and_then(v6_of)
+        .or_else(|| on_link.iter().find_map(|n| v6_of(n.ip())));
     let underlay = Underlay {
         link: link.index,
         name: link.name.clone(),
@@ -94,7 +113,11 @@ pub(crate) fn choose(
 
 impl Underlay {
     fn check(self, families: Families) -> Result<Underlay, UnderlayError> {
-        let missing = |family, flag| UnderlayError::NoAddress { family, link: self.name.clone(), flag };
+        let missing = |family, flag| UnderlayError::NoAddress {
+            family,
+            link: self.name.clone(),
+            flag,
+        };
         if families.v4 && (self.v4.is_none() || self.public_v4.is_none()) {
             return Err(missing("IPv4", "public-ip"));
         }
@@ -111,7 +134,12 @@ impl Underlay {
 
     /// Whether `ip` is this node itself.
     pub(crate) fn is_own(&self, ip: IpAddr) -> bool {
-        let own = [self.v4.map(IpAddr::V4), self.public_v4.map(IpAddr::V4), self.v6.map(IpAddr::V6), self.public_v6.map(IpAddr::V6)];
+        let own = [
+            self.v4.map(IpAddr::V4),
+            self.public_v4.map(IpAddr::V4),
+            self.v6.map(IpAddr::V6),
+            self.public_v6.map(IpAddr::V6),
+        ];
         own.contains(&Some(ip))
     }
 }
@@ -119,7 +147,13 @@ impl Underlay {
 impl fmt::Display for Underlay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (MTU {}", self.name, self.mtu)?;
-        for ip in [self.public_v4.map(IpAddr::V4), self.public_v6.map(IpAddr::V6)].into_iter().flatten() {
+        for ip in [
+            self.public_v4.map(IpAddr::V4),
+            self.public_v6.map(IpAddr::V6),
+        ]
+        .into_iter()
+        .flatten()
+        {
             write!(f, ", {ip}")?;
         }
         write!(f, "; {})", self.why)
@@ -128,18 +162,40 @@ impl fmt::Display for Underlay {
 
 type Chosen<'a> = (&'a Link, Option<IpAddr>, String);
 
-fn chosen_link<'a>(facts: &Facts<'a>, choice: &UnderlayChoice) -> Result<Chosen<'a>, UnderlayError> {
+fn chosen_link<'a>(
+    facts: &Facts<'a>,
+    choice: &UnderlayChoice,
+) -> Result<Chosen<'a>, UnderlayError> {
     if !choice.ifaces.is_empty() || !choice.iface_regexes.is_empty() {
-        let named = choice.ifaces.iter().find_map(|iface| facts.by_name_or_address(iface));
-        let matching = || choice.iface_regexes.iter().find_map(|regex| facts.by_regex(regex));
-        return named.or_else(matching).ok_or_else(|| facts.no_such_link(choice));
+        let named = choice
+            .ifaces
+            .iter()
+            .find_map(|iface| facts.by_name_or_address(iface));
+        let matching = || {
+            choice
+                .iface_regexes
+                .iter()
+                .find_map(|regex| facts.by_regex(regex))
+        };
+        return named
+            .or_else(matching)
+            .ok_or_else(|| facts.no_such_link(choice));
     }
     if let Some(target) = choice.can_reach {
         let why = format!("--iface-can-reach {target}");
-        return facts.towards(target, why).ok_or(UnderlayError::Unreachable(target));
+        return facts
+            .towards(target, why)
+            .ok_or(UnderlayError::Unreachable(target));
     }
-    let store = || facts.store.iter().find_map(|ip| facts.towards(*ip, format!("the way to the store at {ip}")));
-    store().or_else(|| facts.by_default_route()).map_or_else(|| facts.only_link(), Ok)
+    let store = || {
+        facts
+            .store
+            .iter()
+            .find_map(|ip| facts.towards(*ip, format!("the way to the store at {ip}")))
+    };
+    store()
+        .or_else(|| facts.by_default_route())
+        .map_or_else(|| facts.only_link(), Ok)
 }
 
 /// Addresses that no host has (RFC 5737, RFC 3849): the way to them is the
@@ -154,34 +210,50 @@ impl<'a> Facts<'a> {
         let why = format!("--iface {iface}");
         match iface.parse::<IpAddr>() {
             Ok(ip) => self.with_address(ip).map(|link| (link, Some(ip), why)),
-            Err(_) => self.links.iter().find(|link| link.name == iface).map(|link| (*link, None, why)),
+            Err(_) => self
+                .links
+                .iter()
+                .find(|link| link.name == iface)
+                .map(|link| (*link, None, why)),
         }
     }
 
     /// Addresses are tried before names, as flannel does.
     fn by_regex(&self, regex: &regex_lite::Regex) -> Option<Chosen<'a>> {
         let why = format!("--iface-regex {}", regex.as_str());
-        let address = self.addresses.iter().map(|a| a.network.ip()).find(|ip| regex.is_match(&ip.to_string()));
+        let address = self
+            .addresses
+            .iter()
+            .map(|a| a.network.ip())
+            .find(|ip| regex.is_match(&ip.to_string()));
         if let Some(ip) = address
             && let Some(link) = self.with_address(ip)
         {
             return Some((link, Some(ip), why));
         }
-        self.links.iter().find(|link| regex.is_match(&link.name)).map(|link| (*link, None, why))
+        self.links
+            .iter()
+            .find(|link| regex.is_match(&link.name))
+            .map(|link| (*link, None, why))
     }
 
     fn towards(&self, target: IpAddr, why: String) -> Option<Chosen<'a>> {
         let source = (self.source_towards)(target)?;
-        let link = self.with_address(source).filter(|_| !source.is_loopback())?;
+        let link = self
+            .with_address(source)
+            .filter(|_| !source.is_loopback())?;
         Some((link, Some(source), why))
     }
 
     fn by_default_route(&self) -> Option<Chosen<'a>> {
-        NOWHERE.into_iter().find_map(|ip| self.towards(ip, "the default route".into()))
+        NOWHERE
+            .into_iter()
+            .find_map(|ip| self.towards(ip, "the default route".into()))
     }
 
     fn only_link(&self) -> Result<Chosen<'a>, UnderlayError> {
-        let usable = |link: &&&'a Link| link.up && link.vxlan.is_none() && self.has_address(link.index);
+        let usable =
+            |link: &&&'a Link| link.up && link.vxlan.is_none() && self.has_address(link.index);
         let mut links = self.links.iter().filter(usable);
         match (links.next(), links.next()) {
             (Some(link), None) => Ok((link, None, "the only link with an address".into())),
@@ -197,19 +269,30 @@ impl<'a> Facts<'a> {
 
     fn has_address(&self, link: IfIndex) -> bool {
         let global = |ip: IpAddr| !ip.is_loopback() && (v4_of(ip).is_some() || v6_of(ip).is_some());
-        self.addresses.iter().any(|a| a.link == link && global(a.network.ip()))
+        self.addresses
+            .iter()
+            .any(|a| a.link == link && global(a.network.ip()))
     }
 
     fn no_such_link(&self, choice: &UnderlayChoice) -> UnderlayError {
         if choice.iface_regexes.is_empty() {
             return UnderlayError::NoSuchIface(choice.ifaces.join(", "), self.names());
         }
-        let patterns: Vec<&str> = choice.iface_regexes.iter().map(regex_lite::Regex::as_str).collect();
+        let patterns: Vec<&str> = choice
+            .iface_regexes
+            .iter()
+            .map(regex_lite::Regex::as_str)
+            .collect();
         UnderlayError::NoMatch(patterns.join(", "), self.names())
     }
 
     fn names(&self) -> String {
-        let names: Vec<&str> = self.links.iter().map(|link| link.name.as_str()).take(20).collect();
+        let names: Vec<&str> = self
+            .links
+            .iter()
+            .map(|link| link.name.as_str())
+            .take(20)
+            .collect();
         names.join(", ")
     }
 }
@@ -238,7 +321,11 @@ fn is_shared(network: &IpNetwork) -> bool {
 /// The source address that the kernel takes towards `target`: connecting a UDP
 /// socket looks the route up and sends nothing.
 pub(crate) fn source_towards(target: IpAddr) -> Option<IpAddr> {
-    let any: IpAddr = if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr = if target.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
     socket.connect((target, 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
@@ -248,7 +335,10 @@ pub(crate) fn source_towards(target: IpAddr) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    const V4: Families = Families { v4: true, v6: false };
+    const V4: Families = Families {
+        v4: true,
+        v6: false,
+    };
     const DUAL: Families = Families { v4: true, v6: true };
 
     fn link(index: u32, name: &str) -> Link {
@@ -265,11 +355,20 @@ mod tests {
     }
 
     fn address(link: u32, network: &str) -> Address {
-        Address { link: IfIndex(link), network: network.parse().unwrap() }
+        Address {
+            link: IfIndex(link),
+            network: network.parse().unwrap(),
+        }
     }
 
     fn no_rule() -> UnderlayChoice {
-        UnderlayChoice { ifaces: vec![], iface_regexes: vec![], can_reach: None, public_ip: None, public_ipv6: None }
+        UnderlayChoice {
+            ifaces: vec![],
+            iface_regexes: vec![],
+            can_reach: None,
+            public_ip: None,
+            public_ipv6: None,
+        }
     }
 
     fn choose_among(
@@ -301,14 +400,23 @@ mod tests {
 
     #[test]
     fn a_named_link_gives_its_primary_address() {
-        let choice = UnderlayChoice { ifaces: vec!["nope".into(), "eth0".into()], ..no_rule() };
+        let choice = UnderlayChoice {
+            ifaces: vec!["nope".into(), "eth0".into()],
+            ..no_rule()
+        };
         let underlay = choose_among(&choice, V4, &nowhere).unwrap();
-        assert_eq!((underlay.name.as_str(), underlay.public_v4), ("eth0", Some([10, 0, 0, 1].into())));
+        assert_eq!(
+            (underlay.name.as_str(), underlay.public_v4),
+            ("eth0", Some([10, 0, 0, 1].into()))
+        );
     }
 
     #[test]
     fn an_address_names_its_link_and_itself() {
-        let choice = UnderlayChoice { ifaces: vec!["10.0.0.100".into()], ..no_rule() };
+        let choice = UnderlayChoice {
+            ifaces: vec!["10.0.0.100".into()],
+            ..no_rule()
+        };
         let underlay = choose_among(&choice, V4, &nowhere).unwrap();
         assert_eq!(underlay.v4, Some([10, 0, 0, 100].into()));
     }
@@ -316,9 +424,18 @@ mod tests {
     #[test]
     fn a_regex_is_tried_on_addresses_before_names() {
         let regex = |text: &str| vec![regex_lite::Regex::new(text).unwrap()];
-        let by_address = UnderlayChoice { iface_regexes: regex(r"^192\.168\."), ..no_rule() };
-        assert_eq!(choose_among(&by_address, V4, &nowhere).unwrap().name, "eth1");
-        let by_name = UnderlayChoice { iface_regexes: regex("^eth0$"), ..no_rule() };
+        let by_address = UnderlayChoice {
+            iface_regexes: regex(r"^192\.168\."),
+            ..no_rule()
+        };
+        assert_eq!(
+            choose_among(&by_address, V4, &nowhere).unwrap().name,
+            "eth1"
+        );
+        let by_name = UnderlayChoice {
+            iface_regexes: regex("^eth0$"),
+            ..no_rule()
+        };
         assert_eq!(choose_among(&by_name, V4, &nowhere).unwrap().name, "eth0");
     }
 
@@ -326,11 +443,18 @@ mod tests {
     fn without_a_rule_the_way_to_the_store_comes_before_the_default_route() {
         let towards = |ip: IpAddr| -> Option<IpAddr> {
             let store: IpAddr = "192.168.0.9".parse().unwrap();
-            let source = if ip == store { "192.168.0.1" } else { "10.0.0.1" };
+            let source = if ip == store {
+                "192.168.0.1"
+            } else {
+                "10.0.0.1"
+            };
             Some(source.parse().unwrap())
         };
         let underlay = choose_among(&no_rule(), V4, &towards).unwrap();
-        assert_eq!((underlay.name.as_str(), underlay.why.as_str()), ("eth1", "the way to the store at 192.168.0.9"));
+        assert_eq!(
+            (underlay.name.as_str(), underlay.why.as_str()),
+            ("eth1", "the way to the store at 192.168.0.9")
+        );
     }
 
     #[test]
@@ -341,21 +465,30 @@ mod tests {
 
     #[test]
     fn a_link_without_an_address_of_an_enabled_family_is_refused() {
-        let choice = UnderlayChoice { ifaces: vec!["eth0".into()], ..no_rule() };
+        let choice = UnderlayChoice {
+            ifaces: vec!["eth0".into()],
+            ..no_rule()
+        };
         let error = choose_among(&choice, DUAL, &nowhere).unwrap_err();
         assert!(error.to_string().contains("eth0 has no IPv6 address"));
     }
 
     #[test]
     fn link_local_addresses_are_passed_over() {
-        let choice = UnderlayChoice { ifaces: vec!["eth1".into()], ..no_rule() };
+        let choice = UnderlayChoice {
+            ifaces: vec!["eth1".into()],
+            ..no_rule()
+        };
         let underlay = choose_among(&choice, DUAL, &nowhere).unwrap();
         assert_eq!(underlay.v6, Some("fd99::1".parse().unwrap()));
     }
 
     #[test]
     fn on_link_is_what_shares_a_prefix_with_us() {
-        let choice = UnderlayChoice { ifaces: vec!["eth1".into()], ..no_rule() };
+        let choice = UnderlayChoice {
+            ifaces: vec!["eth1".into()],
+            ..no_rule()
+        };
         let underlay = choose_among(&choice, DUAL, &nowhere).unwrap();
         assert!(underlay.is_on_link("192.168.0.77".parse().unwrap()));
         assert!(underlay.is_on_link("fd99::77".parse().unwrap()));

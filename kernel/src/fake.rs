@@ -78,14 +78,20 @@ impl FakeKernel {
                     .retain(|a| (a.link, a.network) != (*link, *network));
             }
             Change::PutSysctl { sysctl, value } => {
-                drop(self.sysctls.insert(sysctl.clone(), *value))
+                self.sysctls.insert(sysctl.clone(), *value);
             }
             Change::PutNeighbour { link, ip, mac } => {
-                drop(self.neighbours.insert((*link, *ip), *mac))
+                self.neighbours.insert((*link, *ip), *mac);
             }
-            Change::RemoveNeighbour { link, ip } => drop(self.neighbours.remove(&(*link, *ip))),
-            Change::PutFdb { link, mac, dst } => drop(self.fdb.insert((*link, *mac), *dst)),
-            Change::RemoveFdb { link, mac, .. } => drop(self.fdb.remove(&(*link, *mac))),
+            Change::RemoveNeighbour { link, ip } => {
+                self.neighbours.remove(&(*link, *ip));
+            }
+            Change::PutFdb { link, mac, dst } => {
+                self.fdb.insert((*link, *mac), *dst);
+            }
+            Change::RemoveFdb { link, mac, .. } => {
+                self.fdb.remove(&(*link, *mac));
+            }
             Change::PutNexthop { id, hop, replace } => {
                 if !replace && self.nexthops.contains_key(id) {
                     return Err(libc::EEXIST);

@@ -30,7 +30,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { vni: Vni::default(), port: DEFAULT_PORT, gbp: false, learning: false, direct_routing: false }
+        Options {
+            vni: Vni::default(),
+            port: DEFAULT_PORT,
+            gbp: false,
+            learning: false,
+            direct_routing: false,
+        }
     }
 }
 
@@ -50,7 +56,11 @@ pub struct Side {
 /// `flannel.<VNI>` for an overlay of IPv4, `flannel-v6.<VNI>` for IPv6: the
 /// names that flannel gives, so that its devices are taken over.
 pub fn device_name(vni: Vni, ipv4: bool) -> String {
-    if ipv4 { format!("flannel.{vni}") } else { format!("flannel-v6.{vni}") }
+    if ipv4 {
+        format!("flannel.{vni}")
+    } else {
+        format!("flannel-v6.{vni}")
+    }
 }
 
 /// Whether the name fits: Linux takes at most 15 bytes (`IFNAMSIZ`), so VNIs
@@ -88,7 +98,10 @@ mod tests {
     #[test]
     fn devices_are_named_as_flannel_names_them() {
         assert_eq!(device_name(Vni::default(), true), "flannel.1");
-        assert_eq!(device_name(Vni::try_from(4096).unwrap(), false), "flannel-v6.4096");
+        assert_eq!(
+            device_name(Vni::try_from(4096).unwrap(), false),
+            "flannel-v6.4096"
+        );
     }
 
     #[test]
@@ -100,6 +113,9 @@ mod tests {
 
     #[test]
     fn the_tunnel_takes_fifty_bytes_over_ipv4_and_seventy_over_ipv6() {
-        assert_eq!((inner_mtu(1500, true), inner_mtu(1500, false)), (1450, 1430));
+        assert_eq!(
+            (inner_mtu(1500, true), inner_mtu(1500, false)),
+            (1450, 1430)
+        );
     }
 }

@@ -74,9 +74,19 @@ pub enum BadVtep {
 
 #[derive(Serialize, Deserialize)]
 struct Data {
-    #[serde(rename = "VNI", alias = "vni", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "VNI",
+        alias = "vni",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     vni: Option<u64>,
-    #[serde(rename = "VtepMAC", alias = "vtepMAC", alias = "vtepmac", alias = "VtepMac")]
+    #[serde(
+        rename = "VtepMAC",
+        alias = "vtepMAC",
+        alias = "vtepmac",
+        alias = "VtepMac"
+    )]
     mac: String,
 }
 
@@ -94,7 +104,10 @@ impl Vtep {
 
     /// Writes `BackendData`, as flannel does.
     pub fn to_json(&self) -> String {
-        let data = Data { vni: self.vni.map(|vni| vni.0.into()), mac: self.mac.to_string() };
+        let data = Data {
+            vni: self.vni.map(|vni| vni.0.into()),
+            mac: self.mac.to_string(),
+        };
         serde_json::to_string(&data).expect("a number and a text are always JSON")
     }
 }

@@ -27,7 +27,10 @@ impl Agent {
     pub(super) fn plan_all(&mut self) {
         let mut entries = self.own_entries();
         if self.dumped {
-            entries.extend(self.remotes_by_age().flat_map(|(block, remote)| self.entries_of(block, remote)));
+            entries.extend(
+                self.remotes_by_age()
+                    .flat_map(|(block, remote)| self.entries_of(block, remote)),
+            );
         }
         let mut keys = BTreeSet::new();
         self.contested.clear();
@@ -49,7 +52,10 @@ impl Agent {
     fn reset(&mut self, mut leases: Vec<Lease>, released: &mut Vec<Key>) {
         let blocks: BTreeSet<Block> = leases.iter().map(|lease| lease.block).collect();
         let known = self.remotes.keys().chain(self.skipped.keys());
-        let gone: Vec<Block> = known.filter(|block| !blocks.contains(block)).copied().collect();
+        let gone: Vec<Block> = known
+            .filter(|block| !blocks.contains(block))
+            .copied()
+            .collect();
         // Of two leases that want the same entry, the younger one is believed.
         leases.sort_by_key(|lease| lease.revision);
         for lease in leases {
@@ -87,7 +93,9 @@ impl Agent {
     }
 
     fn replace(&mut self, block: Block, remote: Option<Remote>, released: &mut Vec<Key>) {
-        let entries = remote.as_ref().map_or_else(Vec::new, |remote| self.entries_of(&block, remote));
+        let entries = remote
+            .as_ref()
+            .map_or_else(Vec::new, |remote| self.entries_of(&block, remote));
         let old = match remote {
             Some(remote) => self.remotes.insert(block, remote),
             None => self.remotes.remove(&block),
@@ -98,7 +106,9 @@ impl Agent {
         let old_entries = old.map_or_else(Vec::new, |old| self.entries_of(&block, &old));
         let before: Vec<Key> = old_entries.iter().map(Entry::key).collect();
         let after: Vec<Key> = entries.iter().map(Entry::key).collect();
-        let contested = after.iter().filter(|key| !before.contains(key) && self.reconciler.wants(key));
+        let contested = after
+            .iter()
+            .filter(|key| !before.contains(key) && self.reconciler.wants(key));
         self.contested.extend(contested.cloned());
         for entry in entries {
             self.reconciler.want(entry);
@@ -108,8 +118,9 @@ impl Agent {
 
     /// A key that a lease wants no more may still be wanted by another one.
     fn release(&mut self, released: Vec<Key>) {
-        let (contested, free): (Vec<Key>, Vec<Key>) =
-            released.into_iter().partition(|key| self.contested.contains(key));
+        let (contested, free): (Vec<Key>, Vec<Key>) = released
+            .into_iter()
+            .partition(|key| self.contested.contains(key));
         for key in &free {
             self.reconciler.unwant(key);
         }
@@ -135,7 +146,10 @@ impl Agent {
                     if entries.len() == 1 {
                         self.contested.remove(&key);
                     }
-                    entries.pop().into_iter().for_each(|entry| self.reconciler.want(entry));
+                    entries
+                        .pop()
+                        .into_iter()
+                        .for_each(|entry| self.reconciler.want(entry));
                 }
             }
         }

@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use kernel::{
-    Address, Change, Dump, Entry, Interest, Key, Link, Notification, Ownership, Reconciler, Refusal, Scope,
+    Address, Change, Dump, Entry, Interest, Key, Link, Notification, Ownership, Reconciler,
+    Refusal, Scope,
 };
 use subnet_alloc::{Block, Lease, LeaseEvent};
 
@@ -143,7 +144,11 @@ impl Agent {
         if self.reconciler.needs_dump() && self.next_dump().is_none_or(|due| due <= now) {
             return Some(Output::Dump(self.reconciler.interest(!self.dumped)));
         }
-        let changes = if self.dumped { self.pending(now) } else { Vec::new() };
+        let changes = if self.dumped {
+            self.pending(now)
+        } else {
+            Vec::new()
+        };
         if changes.is_empty() {
             self.ready |= self.listed && self.dumped && !self.reconciler.needs_dump();
             return None;
@@ -155,7 +160,10 @@ impl Agent {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let periodic = self.last_dump.map(|last| last + DUMP_PERIOD);
         let dump = self.next_dump().filter(|_| self.reconciler.needs_dump());
-        [dump, self.reconciler.next_due(), periodic].into_iter().flatten().min()
+        [dump, self.reconciler.next_due(), periodic]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Time has come for what [`poll_timeout`](Self::poll_timeout) named.
@@ -182,9 +190,16 @@ impl Agent {
 
     /// A device first and by itself: what hangs on it needs its number.
     fn pending(&mut self, now: Instant) -> Vec<Change> {
-        let scope = if self.listed { Scope::All } else { Scope::PutsOnly };
+        let scope = if self.listed {
+            Scope::All
+        } else {
+            Scope::PutsOnly
+        };
         let mut changes = self.reconciler.pending(now, scope, CHANGES_AT_ONCE);
-        let devices = changes.iter().take_while(|c| matches!(c, Change::PutDevice { .. })).count();
+        let devices = changes
+            .iter()
+            .take_while(|c| matches!(c, Change::PutDevice { .. }))
+            .count();
         if devices > 0 {
             changes.truncate(devices);
         }
@@ -221,7 +236,12 @@ impl Agent {
     }
 
     fn handle_applied(&mut self, changes: &[Change], refusals: &[Refusal], now: Instant) {
-        let devices = |change: &Change| matches!(change, Change::PutDevice { .. } | Change::RemoveDevice { .. });
+        let devices = |change: &Change| {
+            matches!(
+                change,
+                Change::PutDevice { .. } | Change::RemoveDevice { .. }
+            )
+        };
         self.links_due |= changes.iter().any(devices);
         self.counts.changes += changes.len() as u64 - refusals.len() as u64;
         self.counts.refusals += refusals.len() as u64;

@@ -2,14 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use kernel::{FakeKernel, Hop, IfIndex, Kernel, Mac, Notification, Ownership, Route, RouteKey, RouteTarget};
+use kernel::{
+    FakeKernel, Hop, IfIndex, Kernel, Mac, Notification, Ownership, Route, RouteKey, RouteTarget,
+};
 use subnet_alloc::{Block, Hold, Lease, LeaseAttrs, LeaseEvent, LeaseId, Revision};
 
 use super::*;
 use crate::backend::Backend;
 use crate::underlay::Underlay;
 
-const OWNERSHIP: Ownership = Ownership { protocol: 84, adopt_boot_routes: true };
+const OWNERSHIP: Ownership = Ownership {
+    protocol: 84,
+    adopt_boot_routes: true,
+};
 
 fn local(backend: Backend) -> Local {
     Local {
@@ -62,7 +67,11 @@ impl World {
     }
 
     fn on(kernel: FakeKernel, backend: Backend) -> World {
-        let mut world = World { kernel, agent: Agent::new(local(backend), OWNERSHIP), now: Instant::now() };
+        let mut world = World {
+            kernel,
+            agent: Agent::new(local(backend), OWNERSHIP),
+            now: Instant::now(),
+        };
         world.drain();
         world
     }
@@ -93,18 +102,30 @@ impl World {
 
     /// Lets the time pass that the agent waits for.
     fn wait(&mut self) {
-        self.now = self.agent.poll_timeout().expect("the agent waits for something");
+        self.now = self
+            .agent
+            .poll_timeout()
+            .expect("the agent waits for something");
         self.agent.handle_timeout(self.now);
         self.drain();
     }
 
     fn routes(&self) -> Vec<String> {
         let unicast = |r: &Route| r.target != RouteTarget::Unreachable;
-        self.kernel.routes.iter().filter(|(_, r)| unicast(r)).map(|(k, _)| k.prefix.to_string()).collect()
+        self.kernel
+            .routes
+            .iter()
+            .filter(|(_, r)| unicast(r))
+            .map(|(k, _)| k.prefix.to_string())
+            .collect()
     }
 
     fn fdb(&self) -> Vec<(u8, String)> {
-        self.kernel.fdb.iter().map(|((_, mac), ip)| (mac.0[5], ip.to_string())).collect()
+        self.kernel
+            .fdb
+            .iter()
+            .map(|((_, mac), ip)| (mac.0[5], ip.to_string()))
+            .collect()
     }
 }
 
@@ -118,7 +139,10 @@ fn the_first_listing_makes_the_device_and_everything_on_it() {
     world.tell(reset(vec![lease(2, 2, 2, 1), lease(3, 3, 3, 2)]));
     world.wait();
     assert_eq!(world.routes(), ["10.244.2.0/24", "10.244.3.0/24"]);
-    assert_eq!(world.fdb(), [(2, "10.99.0.2".into()), (3, "10.99.0.3".into())]);
+    assert_eq!(
+        world.fdb(),
+        [(2, "10.99.0.2".into()), (3, "10.99.0.3".into())]
+    );
     assert!(world.agent.is_ready());
     assert_eq!(world.agent.reconciler().drift(), 0);
 }
@@ -132,9 +156,19 @@ fn it_is_not_ready_before_a_complete_listing() {
 #[test]
 fn nothing_stale_is_deleted_before_a_complete_listing() {
     let mut world = World::new(Backend::HostGw);
-    let stale = Hop { gateway: [10, 99, 0, 9].into(), link: IfIndex(2), onlink: false };
+    let stale = Hop {
+        gateway: [10, 99, 0, 9].into(),
+        link: IfIndex(2),
+        onlink: false,
+    };
     let key = RouteKey::with_default_metric("10.244.9.0/24".parse().unwrap());
-    world.kernel.routes.insert(key, Route { target: RouteTarget::Gateway(stale), protocol: 84 });
+    world.kernel.routes.insert(
+        key,
+        Route {
+            target: RouteTarget::Gateway(stale),
+            protocol: 84,
+        },
+    );
     let mut world = World::on(world.kernel, Backend::HostGw);
     assert_eq!(world.routes(), ["10.244.9.0/24"]);
     world.tell(reset(vec![]));
@@ -162,7 +196,10 @@ fn a_lease_that_goes_takes_its_entries_with_it() {
     world.tell(vec![LeaseEvent::Gone(lease(2, 2, 2, 1).block)]);
     assert_eq!(world.routes(), ["10.244.3.0/24"]);
     assert_eq!(world.fdb(), [(3, "10.99.0.3".into())]);
-    assert_eq!((world.kernel.nexthops.len(), world.kernel.neighbours.len()), (1, 1));
+    assert_eq!(
+        (world.kernel.nexthops.len(), world.kernel.neighbours.len()),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -196,20 +233,28 @@ fn of_two_leases_with_one_mac_the_younger_is_believed_and_the_older_one_leaves_q
     world.tell(vec![LeaseEvent::Put(lease(4, 44, 2, 9))]);
     assert_eq!(world.fdb(), [(2, "10.99.0.44".into())]);
     world.tell(vec![LeaseEvent::Gone(lease(4, 44, 2, 9).block)]);
-    assert_eq!(world.fdb(), [(2, "10.99.0.33".into())], "the one that is left has it back");
+    assert_eq!(
+        world.fdb(),
+        [(2, "10.99.0.33".into())],
+        "the one that is left has it back"
+    );
 }
 
 #[test]
 fn two_blocks_of_one_node_share_a_hop_until_both_are_gone() {
     let host_gw = |number| Lease {
-        attrs: LeaseAttrs::from_json(br#"{"PublicIP":"10.99.0.2","BackendType":"host-gw"}"#).unwrap(),
+        attrs: LeaseAttrs::from_json(br#"{"PublicIP":"10.99.0.2","BackendType":"host-gw"}"#)
+            .unwrap(),
         ..lease(number, 2, 2, u64::from(number))
     };
     let mut world = World::new(Backend::HostGw);
     world.tell(reset(vec![host_gw(2), host_gw(3)]));
     assert_eq!(world.kernel.nexthops.len(), 1);
     world.tell(vec![LeaseEvent::Gone(host_gw(2).block)]);
-    assert_eq!((world.routes(), world.kernel.nexthops.len()), (vec!["10.244.3.0/24".into()], 1));
+    assert_eq!(
+        (world.routes(), world.kernel.nexthops.len()),
+        (vec!["10.244.3.0/24".into()], 1)
+    );
     world.tell(vec![LeaseEvent::Gone(host_gw(3).block)]);
     assert_eq!((world.routes().len(), world.kernel.nexthops.len()), (0, 0));
 }
@@ -219,20 +264,44 @@ fn a_device_that_is_deleted_comes_back_with_all_its_entries_and_its_mac() {
     let mut world = World::new(vxlan());
     world.tell(reset(vec![lease(2, 2, 2, 1)]));
     world.wait();
-    let link = world.kernel.links.values().find(|link| link.name == "flannel.1").unwrap().clone();
+    let link = world
+        .kernel
+        .links
+        .values()
+        .find(|link| link.name == "flannel.1")
+        .unwrap()
+        .clone();
     world.kernel.links.remove(&link.index);
-    world.kernel.addresses.retain(|address| address.link != link.index);
+    world
+        .kernel
+        .addresses
+        .retain(|address| address.link != link.index);
     world.kernel.fdb.clear();
     world.kernel.neighbours.clear();
     world.kernel.nexthops.clear();
     world.kernel.routes.clear();
     world.now += Duration::from_secs(1);
-    world.agent.handle(Input::Kernel(vec![Notification::LinkGone(link.index)]), world.now);
+    world.agent.handle(
+        Input::Kernel(vec![Notification::LinkGone(link.index)]),
+        world.now,
+    );
     world.drain();
     world.wait();
-    let again = world.kernel.links.values().find(|link| link.name == "flannel.1").unwrap();
+    let again = world
+        .kernel
+        .links
+        .values()
+        .find(|link| link.name == "flannel.1")
+        .unwrap();
     assert_eq!(again.mac, link.mac);
-    assert_eq!((world.routes().len(), world.fdb().len(), world.kernel.neighbours.len()), (1, 1, 1));
+    assert_eq!(
+        (
+            world.routes().len(),
+            world.fdb().len(),
+            world.kernel.neighbours.len()
+        ),
+        (1, 1, 1)
+    );
     assert_eq!(world.agent.reconciler().drift(), 0);
 }
 
@@ -240,7 +309,8 @@ fn a_device_that_is_deleted_comes_back_with_all_its_entries_and_its_mac() {
 fn a_refused_change_is_told_once_and_tried_again() {
     let mut world = World::new(Backend::HostGw);
     let lease = Lease {
-        attrs: LeaseAttrs::from_json(br#"{"PublicIP":"10.99.0.2","BackendType":"host-gw"}"#).unwrap(),
+        attrs: LeaseAttrs::from_json(br#"{"PublicIP":"10.99.0.2","BackendType":"host-gw"}"#)
+            .unwrap(),
         ..lease(2, 2, 2, 1)
     };
     world.kernel.refuse_next = 2;
@@ -257,11 +327,27 @@ fn flannels_leftovers_are_taken_over_and_its_stale_routes_go() {
     let mut world = World::new(vxlan());
     world.tell(reset(vec![lease(2, 2, 2, 1)]));
     world.wait();
-    let device = world.kernel.links.values().find(|link| link.name == "flannel.1").unwrap().index;
+    let device = world
+        .kernel
+        .links
+        .values()
+        .find(|link| link.name == "flannel.1")
+        .unwrap()
+        .index;
     let boot = |last: u8| {
-        let hop = Hop { gateway: [10, 244, last, 0].into(), link: device, onlink: true };
+        let hop = Hop {
+            gateway: [10, 244, last, 0].into(),
+            link: device,
+            onlink: true,
+        };
         let key = RouteKey::with_default_metric(format!("10.244.{last}.0/24").parse().unwrap());
-        (key, Route { target: RouteTarget::Gateway(hop), protocol: 3 })
+        (
+            key,
+            Route {
+                target: RouteTarget::Gateway(hop),
+                protocol: 3,
+            },
+        )
     };
     let mut kernel = world.kernel;
     kernel.routes.clear();

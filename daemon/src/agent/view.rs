@@ -53,16 +53,17 @@ impl Agent {
         self.own.as_ref()
     }
 
-    /// Whether a complete listing has been taken in.
-    pub(crate) fn is_listed(&self) -> bool {
-        self.listed
-    }
-
     /// All leases in the order of their blocks, the own one first.
     pub(crate) fn leases(&self) -> impl Iterator<Item = LeaseView<'_>> {
         let own = self.own.iter().map(LeaseView::Own);
-        let remotes = self.remotes.iter().map(|(block, remote)| LeaseView::Remote(block, remote));
-        let skipped = self.skipped.iter().map(|(block, why)| LeaseView::Skipped(block, why));
+        let remotes = self
+            .remotes
+            .iter()
+            .map(|(block, remote)| LeaseView::Remote(block, remote));
+        let skipped = self
+            .skipped
+            .iter()
+            .map(|(block, why)| LeaseView::Skipped(block, why));
         own.chain(remotes).chain(skipped)
     }
 
@@ -74,7 +75,10 @@ impl Agent {
 
     /// The remote blocks by the prefix that a route to them has.
     pub(crate) fn remotes(&self) -> BTreeMap<IpNetwork, RemoteView<'_>> {
-        let parts = self.remotes.iter().flat_map(|(block, remote)| networks(block).map(move |n| (n, remote)));
+        let parts = self
+            .remotes
+            .iter()
+            .flat_map(|(block, remote)| networks(block).map(move |n| (n, remote)));
         parts
             .map(|(network, remote)| {
                 let way = self.local.way(network, remote, self.devices);

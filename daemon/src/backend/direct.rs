@@ -9,7 +9,14 @@ use kernel::{Entry, Hop, HopName, IfIndex, RouteKey, To};
 pub(super) fn remote(link: IfIndex, block: IpNetwork, gateway: IpAddr) -> [Entry; 2] {
     let name = HopName(gateway);
     [
-        Entry::Hop(name, Hop { gateway, link, onlink: false }),
+        Entry::Hop(
+            name,
+            Hop {
+                gateway,
+                link,
+                onlink: false,
+            },
+        ),
         Entry::Route(RouteKey::with_default_metric(block), To::Via(name)),
     ]
 }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use kernel::{Entry, IfIndex, Mac, RouteKey, Sysctl, To};
-use subnet_alloc::{Block, LeaseAttrs};
+use subnet_alloc::Block;
 
 use crate::underlay::Underlay;
 
@@ -60,9 +60,16 @@ pub(crate) enum NoWay {
 impl Local {
     /// The devices that are wanted.
     pub(crate) fn devices(&self) -> Vec<Entry> {
-        let Backend::Vxlan(options) = &self.backend else { return Vec::new() };
+        let Backend::Vxlan(options) = &self.backend else {
+            return Vec::new();
+        };
         self.sides()
-            .map(|(ipv4, side)| Entry::Device(vxlan::device_name(options.vni, ipv4), vxlan::device(options, &side)))
+            .map(|(ipv4, side)| {
+                Entry::Device(
+                    vxlan::device_name(options.vni, ipv4),
+                    vxlan::device(options, &side),
+                )
+            })
             .collect()
     }
 
@@ -71,8 +78,12 @@ impl Local {
         match &self.backend {
             Backend::HostGw => [None, None],
             Backend::Vxlan(options) => [
-                self.block.v4().map(|_| vxlan::device_name(options.vni, true)),
-                self.block.v6().map(|_| vxlan::device_name(options.vni, false)),
+                self.block
+                    .v4()
+                    .map(|_| vxlan::device_name(options.vni, true)),
+                self.block
+                    .v6()
+                    .map(|_| vxlan::device_name(options.vni, false)),
             ],
         }
     }
@@ -81,12 +92,20 @@ impl Local {
     pub(crate) fn own_entries(&self, devices: Devices) -> Vec<Entry> {
         let mut entries = Vec::new();
         let names = self.device_names();
-        let blocks = [self.block.v4().map(IpNetwork::V4), self.block.v6().map(IpNetwork::V6)];
+        let blocks = [
+            self.block.v4().map(IpNetwork::V4),
+            self.block.v6().map(IpNetwork::V6),
+        ];
         let forward = [Sysctl::ForwardV4, Sysctl::ForwardV6];
         for (family, forward) in forward.into_iter().enumerate() {
-            let Some(block) = blocks[family] else { continue };
+            let Some(block) = blocks[family] else {
+                continue;
+            };
             entries.push(Entry::Sysctl(forward, 1));
-            entries.push(Entry::Route(RouteKey::of_last_resort(block), To::Unreachable));
+            entries.push(Entry::Route(
+                RouteKey::of_last_resort(block),
+                To::Unreachable,
+            ));
             if let (Some(name), Some(link)) = (&names[family], devices.0[family]) {
                 entries.extend(vxlan::local(name, link, block));
             }
@@ -95,15 +114,26 @@ impl Local {
     }
 
     /// What is wanted for another node's lease.
-    pub(crate) fn remote_entries(&self, block: &Block, remote: &Remote, devices: Devices) -> Vec<Entry> {
+    pub(crate) fn remote_entries(
+        &self,
+        block: &Block,
+        remote: &Remote,
+        devices: Devices,
+    ) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(4);
         for network in networks(block) {
             match self.way(network, remote, devices) {
                 Ok(Way::Tunnel(link, mac, underlay)) => {
-                    let vtep = vxlan::RemoteVtep { block: network, mac, underlay };
+                    let vtep = vxlan::RemoteVtep {
+                        block: network,
+                        mac,
+                        underlay,
+                    };
                     entries.extend(vxlan::remote(link, &vtep));
                 }
-                Ok(Way::Direct(gateway)) => entries.extend(direct::remote(self.underlay.link, network, gateway)),
+                Ok(Way::Direct(gateway)) => {
+                    entries.extend(direct::remote(self.underlay.link, network, gateway))
+                }
                 Err(_) => {}
             }
         }
@@ -111,13 +141,22 @@ impl Local {
     }
 
     /// How packets travel to one family's part of a remote block.
-    pub(crate) fn way(&self, network: IpNetwork, remote: &Remote, devices: Devices) -> Result<Way, NoWay> {
-        let underlay = remote.underlay(network.is_ipv4()).ok_or(NoWay::NoUnderlay)?;
+    pub(crate) fn way(
+        &self,
+        network: IpNetwork,
+        remote: &Remote,
+        devices: Devices,
+    ) -> Result<Way, NoWay> {
+        let underlay = remote
+            .underlay(network.is_ipv4())
+            .ok_or(NoWay::NoUnderlay)?;
         let on_link = self.underlay.is_on_link(underlay);
         match &self.backend {
             Backend::HostGw if on_link => Ok(Way::Direct(underlay)),
             Backend::HostGw => Err(NoWay::NotOnLink(underlay)),
-            Backend::Vxlan(options) if options.direct_routing && on_link => Ok(Way::Direct(underlay)),
+            Backend::Vxlan(options) if options.direct_routing && on_link => {
+                Ok(Way::Direct(underlay))
+            }
             Backend::Vxlan(_) => {
                 let mac = remote.vtep(network.is_ipv4()).ok_or(NoWay::NoVtep)?;
                 let device = devices.0[usize::from(!network.is_ipv4())].ok_or(NoWay::NoDevice)?;
@@ -126,32 +165,13 @@ impl Local {
         }
     }
 
-    /// What this node publishes in its lease.
-    pub(crate) fn attrs(&self) -> LeaseAttrs {
-        let data = |ipv4: bool| match &self.backend {
-            Backend::HostGw => None,
-            Backend::Vxlan(options) => {
-                let mac = self.macs[usize::from(!ipv4)];
-                let vtep = vxlan::Vtep { vni: Some(options.vni), mac };
-                serde_json::value::RawValue::from_string(vtep.to_json()).ok()
-            }
-        };
-        let (v4, v6) = (self.underlay.public_v4, self.underlay.public_v6);
-        LeaseAttrs {
-            underlay_v4: v4,
-            underlay_v6: v6,
-            backend: Some(self.backend.name().to_owned()),
-            data: v4.and_then(|_| data(true)),
-            data_v6: v6.and_then(|_| data(false)),
-            node: Some(self.node.clone()),
-        }
-    }
-
     /// Whether all of a block lies in the pools.
     pub(crate) fn has_in_pools(&self, block: &Block) -> bool {
         let within = |network: IpNetwork| {
             let pool = self.pools[usize::from(!network.is_ipv4())];
-            pool.is_some_and(|pool| pool.contains(network.network()) && pool.prefix() <= network.prefix())
+            pool.is_some_and(|pool| {
+                pool.contains(network.network()) && pool.prefix() <= network.prefix()
+            })
         };
         networks(block).all(within)
     }
@@ -165,20 +185,28 @@ impl Local {
     }
 
     fn sides(&self) -> impl Iterator<Item = (bool, vxlan::Side)> + '_ {
-        let locals = [self.underlay.v4.map(IpAddr::V4), self.underlay.v6.map(IpAddr::V6)];
+        let locals = [
+            self.underlay.v4.map(IpAddr::V4),
+            self.underlay.v6.map(IpAddr::V6),
+        ];
         let side = |local: IpAddr| vxlan::Side {
             local,
             lower: self.underlay.link,
             underlay_mtu: self.underlay.mtu,
             mac: self.macs[usize::from(!local.is_ipv4())],
         };
-        locals.into_iter().flatten().map(move |local| (local.is_ipv4(), side(local)))
+        locals
+            .into_iter()
+            .flatten()
+            .map(move |local| (local.is_ipv4(), side(local)))
     }
 }
 
 /// The parts of a block, IPv4 first.
 pub(crate) fn networks(block: &Block) -> impl Iterator<Item = IpNetwork> + use<> {
-    [block.v4().map(IpNetwork::V4), block.v6().map(IpNetwork::V6)].into_iter().flatten()
+    [block.v4().map(IpNetwork::V4), block.v6().map(IpNetwork::V6)]
+        .into_iter()
+        .flatten()
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use subnet_alloc::{BadOption, BackendConfig};
-use vxlan::{BadVni, DEFAULT_PORT, Options, Vni, has_device_name};
+use kernel::Mac;
+use serde_json::value::RawValue;
+use subnet_alloc::{BackendConfig, BadOption, LeaseAttrs};
+use vxlan::{BadVni, DEFAULT_PORT, Options, Vni, Vtep, has_device_name};
 
 use crate::config::BackendKind;
 use crate::underlay::{Families, Underlay};
@@ -18,17 +20,25 @@ pub(crate) enum Backend {
 /// Why the network config's backend cannot run here.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackendError {
-    #[error("the network config's Backend.Type is {0:?}; twill has vxlan and host-gw: change the config, or override it with --backend")]
+    #[error(
+        "the network config's Backend.Type is {0:?}; twill has vxlan and host-gw: change the config, or override it with --backend"
+    )]
     Unknown(String),
     #[error("the network config's backend: {0}")]
     Option(#[from] BadOption),
     #[error("the network config's backend: {0}")]
     Vni(#[from] BadVni),
-    #[error("the network config's backend: Port {0} is out of range: expected 1 to 65535, or 0 for {DEFAULT_PORT}")]
+    #[error(
+        "the network config's backend: Port {0} is out of range: expected 1 to 65535, or 0 for {DEFAULT_PORT}"
+    )]
     Port(u64),
-    #[error("the network config's backend: with VNI {0} the device would be named {1}, which is longer than 15 characters; choose a smaller VNI")]
+    #[error(
+        "the network config's backend: with VNI {0} the device would be named {1}, which is longer than 15 characters; choose a smaller VNI"
+    )]
     Name(Vni, String),
-    #[error("host-gw needs nodes that reach each other under their own addresses: --public-ip {0} is not an address of {1}; use vxlan, or leave --public-ip out")]
+    #[error(
+        "host-gw needs nodes that reach each other under their own addresses: --public-ip {0} is not an address of {1}; use vxlan, or leave --public-ip out"
+    )]
     Translated(String, String),
 }
 
@@ -40,7 +50,9 @@ impl Backend {
         families: Families,
     ) -> Result<Backend, BackendError> {
         match (override_with, config.kind.as_str()) {
-            (Some(BackendKind::Vxlan), _) | (None, "vxlan") => vxlan_options(config, families).map(Backend::Vxlan),
+            (Some(BackendKind::Vxlan), _) | (None, "vxlan") => {
+                vxlan_options(config, families).map(Backend::Vxlan)
+            }
             (Some(BackendKind::HostGw), _) | (None, "host-gw") => Ok(Backend::HostGw),
             (None, other) => Err(BackendError::Unknown(other.to_owned())),
         }
@@ -54,10 +66,35 @@ impl Backend {
         }
     }
 
+    /// What this node publishes in its lease: flannel's attributes, with the
+    /// name of the node.
+    pub(crate) fn attrs(&self, underlay: &Underlay, macs: [Mac; 2], node: &str) -> LeaseAttrs {
+        let data = |mac: Mac| match self {
+            Backend::HostGw => None,
+            Backend::Vxlan(options) => {
+                let vtep = Vtep {
+                    vni: Some(options.vni),
+                    mac,
+                };
+                RawValue::from_string(vtep.to_json()).ok()
+            }
+        };
+        LeaseAttrs {
+            underlay_v4: underlay.public_v4,
+            underlay_v6: underlay.public_v6,
+            backend: Some(self.name().to_owned()),
+            data: underlay.public_v4.and_then(|_| data(macs[0])),
+            data_v6: underlay.public_v6.and_then(|_| data(macs[1])),
+            node: Some(node.to_owned()),
+        }
+    }
+
     /// The underlay MTU that the network config sets, if it does.
     pub(crate) fn underlay_mtu(config: &BackendConfig) -> Result<Option<u32>, BackendError> {
         let mtu = config.number("MTU")?;
-        Ok(mtu.and_then(|mtu| u32::try_from(mtu).ok()).filter(|mtu| *mtu > 0))
+        Ok(mtu
+            .and_then(|mtu| u32::try_from(mtu).ok())
+            .filter(|mtu| *mtu > 0))
     }
 
     /// Refuses what cannot work on this underlay.
@@ -65,8 +102,13 @@ impl Backend {
         let translated_v4 = underlay.public_v4 != underlay.v4;
         let translated_v6 = underlay.public_v6 != underlay.v6;
         if *self == Backend::HostGw && (translated_v4 || translated_v6) {
-            let public = underlay.public_v4.filter(|_| translated_v4).map(|ip| ip.to_string());
-            let public = public.or(underlay.public_v6.map(|ip| ip.to_string())).unwrap_or_default();
+            let public = underlay
+                .public_v4
+                .filter(|_| translated_v4)
+                .map(|ip| ip.to_string());
+            let public = public
+                .or(underlay.public_v6.map(|ip| ip.to_string()))
+                .unwrap_or_default();
             return Err(BackendError::Translated(public, underlay.name.clone()));
         }
         Ok(())
@@ -89,7 +131,9 @@ impl fmt::Display for Backend {
 }
 
 fn vxlan_options(config: &BackendConfig, families: Families) -> Result<Options, BackendError> {
-    let vni = config.number("VNI")?.map_or(Ok(Vni::default()), Vni::try_from)?;
+    let vni = config
+        .number("VNI")?
+        .map_or(Ok(Vni::default()), Vni::try_from)?;
     let port = match config.number("Port")?.unwrap_or(0) {
         0 => DEFAULT_PORT,
         port => u16::try_from(port).map_err(|_| BackendError::Port(port))?,
@@ -128,13 +172,23 @@ mod tests {
     #[test]
     fn all_options_of_vxlan_are_taken() {
         let text = r#"{"Type":"VXLAN","VNI":7,"port":4789,"GBP":true,"Learning":true,"DirectRouting":true}"#;
-        let options = Options { vni: Vni::try_from(7).unwrap(), port: 4789, gbp: true, learning: true, direct_routing: true };
+        let options = Options {
+            vni: Vni::try_from(7).unwrap(),
+            port: 4789,
+            gbp: true,
+            learning: true,
+            direct_routing: true,
+        };
         assert_eq!(choose(text).unwrap(), Backend::Vxlan(options));
     }
 
     #[test]
     fn the_flag_overrides_the_type() {
-        let backend = Backend::choose(&config(r#"{"Type":"udp"}"#), Some(BackendKind::HostGw), DUAL);
+        let backend = Backend::choose(
+            &config(r#"{"Type":"udp"}"#),
+            Some(BackendKind::HostGw),
+            DUAL,
+        );
         assert_eq!(backend.unwrap(), Backend::HostGw);
     }
 

@@ -65,7 +65,13 @@ impl Remote {
         if lease.block.overlaps(&local.block) {
             return Err(Skipped::Overlap);
         }
-        for ip in [attrs.underlay_v4.map(IpAddr::V4), attrs.underlay_v6.map(IpAddr::V6)].into_iter().flatten() {
+        for ip in [
+            attrs.underlay_v4.map(IpAddr::V4),
+            attrs.underlay_v6.map(IpAddr::V6),
+        ]
+        .into_iter()
+        .flatten()
+        {
             if local.underlay.is_own(ip) {
                 return Err(Skipped::OwnAddress(ip));
             }
@@ -75,7 +81,10 @@ impl Remote {
         }
         let vteps = match local.backend {
             Backend::HostGw => [None, None],
-            Backend::Vxlan(_) => [vtep(attrs.data.as_deref())?, vtep(attrs.data_v6.as_deref())?],
+            Backend::Vxlan(_) => [
+                vtep(attrs.data.as_deref())?,
+                vtep(attrs.data_v6.as_deref())?,
+            ],
         };
         Ok(Remote {
             node: attrs.node.as_deref().map(Box::from),
@@ -89,7 +98,11 @@ impl Remote {
 
     /// Its underlay address of one family.
     pub(crate) fn underlay(&self, ipv4: bool) -> Option<IpAddr> {
-        if ipv4 { self.v4.map(IpAddr::V4) } else { self.v6.map(IpAddr::V6) }
+        if ipv4 {
+            self.v4.map(IpAddr::V4)
+        } else {
+            self.v6.map(IpAddr::V6)
+        }
     }
 
     /// The inner MAC of its VTEP of one family.
@@ -99,13 +112,23 @@ impl Remote {
 
     /// By what people know it: its name, else its address.
     pub(crate) fn name(&self) -> String {
-        let address = || self.underlay(true).or(self.underlay(false)).map(|ip| ip.to_string());
-        self.node.as_deref().map(str::to_owned).or_else(address).unwrap_or_else(|| "-".into())
+        let address = || {
+            self.underlay(true)
+                .or(self.underlay(false))
+                .map(|ip| ip.to_string())
+        };
+        self.node
+            .as_deref()
+            .map(str::to_owned)
+            .or_else(address)
+            .unwrap_or_else(|| "-".into())
     }
 }
 
 fn vtep(data: Option<&RawValue>) -> Result<Option<Mac>, Skipped> {
-    let Some(data) = data.map(RawValue::get).filter(|text| *text != "null") else { return Ok(None) };
+    let Some(data) = data.map(RawValue::get).filter(|text| *text != "null") else {
+        return Ok(None);
+    };
     match Vtep::from_json(data) {
         Ok(vtep) => Ok(Some(vtep.mac)),
         Err(error) => Err(Skipped::BadData(error.to_string())),

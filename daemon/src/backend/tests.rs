@@ -1,6 +1,6 @@
 use super::*;
 use kernel::{Hop, HopName};
-use subnet_alloc::{Hold, Lease, LeaseId, Revision};
+use subnet_alloc::{Hold, Lease, LeaseAttrs, LeaseId, Revision};
 
 const ETH0: IfIndex = IfIndex(2);
 const VXLAN: Devices = Devices([Some(IfIndex(7)), Some(IfIndex(8))]);
@@ -37,7 +37,10 @@ fn local(backend: Backend) -> Local {
 }
 
 fn vxlan(direct_routing: bool) -> Backend {
-    Backend::Vxlan(vxlan::Options { direct_routing, ..vxlan::Options::default() })
+    Backend::Vxlan(vxlan::Options {
+        direct_routing,
+        ..vxlan::Options::default()
+    })
 }
 
 fn lease(value: &str) -> Lease {
@@ -50,7 +53,9 @@ fn lease(value: &str) -> Lease {
 }
 
 fn vxlan_value(underlay: &str) -> String {
-    format!(r#"{{"PublicIP":"{underlay}","PublicIPv6":null,"BackendType":"vxlan","BackendData":{{"VNI":1,"VtepMAC":"{MAC}"}}}}"#)
+    format!(
+        r#"{{"PublicIP":"{underlay}","PublicIPv6":null,"BackendType":"vxlan","BackendData":{{"VNI":1,"VtepMAC":"{MAC}"}}}}"#
+    )
 }
 
 fn way(local: &Local, value: &str) -> Result<Way, NoWay> {
@@ -62,22 +67,37 @@ fn way(local: &Local, value: &str) -> Result<Way, NoWay> {
 #[test]
 fn vxlan_goes_through_the_tunnel() {
     let local = local(vxlan(false));
-    assert_eq!(way(&local, &vxlan_value("10.99.0.2")), Ok(Way::Tunnel(IfIndex(7), MAC, ip("10.99.0.2"))));
+    assert_eq!(
+        way(&local, &vxlan_value("10.99.0.2")),
+        Ok(Way::Tunnel(IfIndex(7), MAC, ip("10.99.0.2")))
+    );
 }
 
 #[test]
 fn direct_routing_leaves_the_tunnel_out_only_where_the_node_is_on_link() {
     let local = local(vxlan(true));
-    assert_eq!(way(&local, &vxlan_value("10.99.0.2")), Ok(Way::Direct(ip("10.99.0.2"))));
-    assert_eq!(way(&local, &vxlan_value("10.98.0.2")), Ok(Way::Tunnel(IfIndex(7), MAC, ip("10.98.0.2"))));
+    assert_eq!(
+        way(&local, &vxlan_value("10.99.0.2")),
+        Ok(Way::Direct(ip("10.99.0.2")))
+    );
+    assert_eq!(
+        way(&local, &vxlan_value("10.98.0.2")),
+        Ok(Way::Tunnel(IfIndex(7), MAC, ip("10.98.0.2")))
+    );
 }
 
 #[test]
 fn host_gw_needs_the_node_on_link() {
     let local = local(Backend::HostGw);
     let value = |ip| format!(r#"{{"PublicIP":"{ip}","PublicIPv6":null,"BackendType":"host-gw"}}"#);
-    assert_eq!(way(&local, &value("10.99.0.2")), Ok(Way::Direct(ip("10.99.0.2"))));
-    assert_eq!(way(&local, &value("10.98.0.2")), Err(NoWay::NotOnLink(ip("10.98.0.2"))));
+    assert_eq!(
+        way(&local, &value("10.99.0.2")),
+        Ok(Way::Direct(ip("10.99.0.2")))
+    );
+    assert_eq!(
+        way(&local, &value("10.98.0.2")),
+        Err(NoWay::NotOnLink(ip("10.98.0.2")))
+    );
 }
 
 #[test]
@@ -86,10 +106,20 @@ fn a_host_gw_lease_is_a_hop_and_a_route() {
     let lease = lease(r#"{"PublicIP":"10.99.0.2","PublicIPv6":null,"BackendType":"host-gw"}"#);
     let remote = Remote::read(&lease, &local).unwrap();
     let name = HopName(ip("10.99.0.2"));
-    let hop = Hop { gateway: ip("10.99.0.2"), link: ETH0, onlink: false };
-    let key = RouteKey { prefix: "10.244.60.0/24".parse().unwrap(), metric: 0 };
+    let hop = Hop {
+        gateway: ip("10.99.0.2"),
+        link: ETH0,
+        onlink: false,
+    };
+    let key = RouteKey {
+        prefix: "10.244.60.0/24".parse().unwrap(),
+        metric: 0,
+    };
     let wanted = [Entry::Hop(name, hop), Entry::Route(key, To::Via(name))];
-    assert_eq!(local.remote_entries(&lease.block, &remote, NO_DEVICES), wanted);
+    assert_eq!(
+        local.remote_entries(&lease.block, &remote, NO_DEVICES),
+        wanted
+    );
 }
 
 #[test]
@@ -103,7 +133,10 @@ fn without_a_device_nothing_is_wanted_of_it() {
 #[test]
 fn what_the_own_block_does_not_use_is_unreachable() {
     let own = local(Backend::HostGw).own_entries(NO_DEVICES);
-    let key = RouteKey { prefix: "10.244.72.0/24".parse().unwrap(), metric: u32::MAX };
+    let key = RouteKey {
+        prefix: "10.244.72.0/24".parse().unwrap(),
+        metric: u32::MAX,
+    };
     assert!(own.contains(&Entry::Route(key, To::Unreachable)));
 }
 
@@ -111,27 +144,58 @@ fn what_the_own_block_does_not_use_is_unreachable() {
 fn leases_that_name_no_node_are_passed_over() {
     let local = local(vxlan(false));
     let read = |value: &str| Remote::read(&lease(value), &local).map(|_| ());
-    assert_eq!(read(&vxlan_value("10.99.0.1")), Err(Skipped::OwnAddress(ip("10.99.0.1"))));
-    assert_eq!(read(&vxlan_value("127.0.0.1")), Err(Skipped::BadAddress(ip("127.0.0.1"))));
-    assert_eq!(read(&vxlan_value("224.0.0.1")), Err(Skipped::BadAddress(ip("224.0.0.1"))));
+    assert_eq!(
+        read(&vxlan_value("10.99.0.1")),
+        Err(Skipped::OwnAddress(ip("10.99.0.1")))
+    );
+    assert_eq!(
+        read(&vxlan_value("127.0.0.1")),
+        Err(Skipped::BadAddress(ip("127.0.0.1")))
+    );
+    assert_eq!(
+        read(&vxlan_value("224.0.0.1")),
+        Err(Skipped::BadAddress(ip("224.0.0.1")))
+    );
     let host_gw = r#"{"PublicIP":"10.99.0.2","BackendType":"host-gw"}"#;
-    assert_eq!(read(host_gw), Err(Skipped::OtherBackend(Some("host-gw".into()))));
-    assert_eq!(read(r#"{"PublicIP":"10.99.0.2"}"#), Err(Skipped::OtherBackend(None)));
+    assert_eq!(
+        read(host_gw),
+        Err(Skipped::OtherBackend(Some("host-gw".into())))
+    );
+    assert_eq!(
+        read(r#"{"PublicIP":"10.99.0.2"}"#),
+        Err(Skipped::OtherBackend(None))
+    );
     let multicast = vxlan_value("10.99.0.2").replace("fe:d9", "01:d9");
     assert!(matches!(read(&multicast), Err(Skipped::BadData(_))));
 }
 
 #[test]
 fn a_block_outside_of_the_pool_is_passed_over() {
-    let outside = Lease { block: block("10.99.0.0-24"), ..lease(&vxlan_value("10.99.0.2")) };
-    assert_eq!(Remote::read(&outside, &local(vxlan(false))), Err(Skipped::OutsidePool));
-    let wider = Lease { block: block("10.0.0.0-8"), ..lease(&vxlan_value("10.99.0.2")) };
-    assert_eq!(Remote::read(&wider, &local(vxlan(false))), Err(Skipped::OutsidePool));
+    let outside = Lease {
+        block: block("10.99.0.0-24"),
+        ..lease(&vxlan_value("10.99.0.2"))
+    };
+    assert_eq!(
+        Remote::read(&outside, &local(vxlan(false))),
+        Err(Skipped::OutsidePool)
+    );
+    let wider = Lease {
+        block: block("10.0.0.0-8"),
+        ..lease(&vxlan_value("10.99.0.2"))
+    };
+    assert_eq!(
+        Remote::read(&wider, &local(vxlan(false))),
+        Err(Skipped::OutsidePool)
+    );
 }
 
 #[test]
 fn what_is_published_is_flannels_value_with_our_name_at_its_end() {
-    let text = String::from_utf8(local(vxlan(false)).attrs().to_json()).unwrap();
+    let local = local(vxlan(false));
+    let attrs = local
+        .backend
+        .attrs(&local.underlay, local.macs, &local.node);
+    let text = String::from_utf8(attrs.to_json()).unwrap();
     let expected = r#"{"PublicIP":"10.99.0.1","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:02:02:02:02:02"},"NodeName":"node1"}"#;
     assert_eq!(text, expected);
 }

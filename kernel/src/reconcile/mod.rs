@@ -198,7 +198,13 @@ impl Reconciler {
         }
         match key {
             Key::Device(name) => wants(&self.devices, name),
-            Key::Address(link, network) => wants(&self.addresses, &Address { link: *link, network: *network }),
+            Key::Address(link, network) => wants(
+                &self.addresses,
+                &Address {
+                    link: *link,
+                    network: *network,
+                },
+            ),
             Key::Sysctl(sysctl) => wants(&self.sysctls, sysctl),
             Key::Neighbour(link, ip) => wants(&self.neighbours, &(*link, *ip)),
             Key::Fdb(link, mac) => wants(&self.fdb, &(*link, *mac)),

@@ -1,0 +1,86 @@
+//! The same view as the daemon's, built from the store and the kernel by a
+//! command while no daemon runs. Nothing is changed.
+
+use std::time::{Duration, Instant};
+
+use kernel::{Kernel, Netlink, NetlinkOptions, Ownership};
+use subnet_alloc::{LeaseEvent, LeaseStore, Listing, Step, decide};
+use tokio::time::timeout;
+
+use crate::agent::{Agent, Input, Output};
+use crate::config::Config;
+use crate::start;
+
+use super::run::{WithStore, with_store};
+
+/// A store that needs longer is not going to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the daemon would know if it ran.
+pub(super) fn agent(config: &Config) -> anyhow::Result<Agent> {
+    with_store(config, Look)
+}
+
+struct Look;
+
+impl WithStore<Agent> for Look {
+    async fn run<S: LeaseStore>(self, config: &Config, store: S) -> anyhow::Result<Agent> {
+        let listing = timeout(PATIENCE, store.list())
+            .await
+            .map_err(|_| anyhow::anyhow!("{} does not answer", store.describe()))??;
+        let options = NetlinkOptions {
+            protocol: config.route_protocol,
+            nexthop_objects: true,
+        };
+        look(config, listing, &mut Netlink::open(options)?)
+    }
+}
+
+fn look(config: &Config, listing: Listing, kernel: &mut Netlink) -> anyhow::Result<Agent> {
+    let store = start::describe_store(config);
+    let document = listing.config.as_deref();
+    let document = document.ok_or_else(|| anyhow::anyhow!("{store} has no network config"))?;
+    let (links, addresses) = kernel.links()?;
+    let plan = start::plan(config, document, (&links, &addresses))?;
+    let macs = plan.macs(config, &links, &listing.leases, &mut || 0);
+    let decision = decide(
+        &plan.network,
+        &plan.identity(config),
+        &listing.leases,
+        &mut || 0,
+    )?;
+    let Step::Keep(own) = decision.step else {
+        anyhow::bail!(
+            "this node ({}) holds no lease in {store}: nothing is wanted here",
+            config.node_name
+        );
+    };
+    let local = plan.local(own.block, macs, &config.node_name);
+    let ownership = Ownership {
+        protocol: config.route_protocol,
+        adopt_boot_routes: true,
+    };
+    let mut agent = Agent::new(local, ownership);
+    let now = Instant::now();
+    agent.handle(Input::Own(own), now);
+    agent.handle(Input::Leases(vec![LeaseEvent::Reset(listing.leases)]), now);
+    agent.handle(Input::Links(links, addresses), now);
+    read_only(&mut agent, kernel, now)?;
+    Ok(agent)
+}
+
+/// Does what the agent asks for as long as it asks to read.
+fn read_only(agent: &mut Agent, kernel: &mut Netlink, now: Instant) -> anyhow::Result<()> {
+    while let Some(output) = agent.poll_output(now) {
+        let input = match output {
+            Output::ReadLinks => {
+                let (links, addresses) = kernel.links()?;
+                Input::Links(links, addresses)
+            }
+            Output::Dump(interest) => Input::Dump(kernel.dump(&interest)?),
+            Output::Apply(_) | Output::Refused(_) => return Ok(()),
+        };
+        agent.handle(input, now);
+    }
+    Ok(())
+}

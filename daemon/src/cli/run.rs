@@ -1,0 +1,67 @@
+//! `twill run`.
+
+use subnet_alloc::{EtcdOptions, EtcdStore, FileStore, StoreError};
+use tracing::info;
+
+use crate::config::{self, Config, EtcdFlags, Flags, StoreChoice};
+use crate::driver;
+
+use super::{Outcome, logging, runtime};
+
+/// Runs the daemon until a signal ends it.
+pub(super) fn run(flags: &Flags) -> anyhow::Result<Outcome> {
+    let (config, _) = config::load(flags)?;
+    logging::start(&config.log);
+    if !config.ignored.is_empty() {
+        info!(
+            "these settings of flanneld mean nothing here and are ignored: {}",
+            config.ignored.join(", ")
+        );
+    }
+    let result = runtime()?.block_on(async {
+        match &config.store {
+            StoreChoice::File(dir) => {
+                let store = FileStore::open(dir)?;
+                driver::run(config, store).await
+            }
+            StoreChoice::Etcd(etcd) => {
+                let store = open_etcd(etcd)?;
+                driver::run(config, store).await
+            }
+        }
+    });
+    result.map(|()| Outcome::Fine)
+}
+
+/// The etcd store of these settings; it connects when it is first used.
+pub(super) fn open_etcd(flags: &EtcdFlags) -> Result<EtcdStore, StoreError> {
+    EtcdStore::open(&EtcdOptions {
+        endpoints: flags.endpoints.clone(),
+        prefix: flags.prefix.clone(),
+        ca: flags.ca.clone(),
+        cert: flags.cert.clone(),
+        key: flags.key.clone(),
+        username: flags.username.clone(),
+        password: flags
+            .password
+            .as_ref()
+            .map(|secret| secret.expose().to_owned()),
+    })
+}
+
+/// Runs `job` with the store that the configuration names.
+pub(super) fn with_store<T>(config: &Config, job: impl WithStore<T>) -> anyhow::Result<T> {
+    runtime()?.block_on(async {
+        match &config.store {
+            StoreChoice::File(dir) => job.run(config, FileStore::open(dir)?).await,
+            StoreChoice::Etcd(etcd) => job.run(config, open_etcd(etcd)?).await,
+        }
+    })
+}
+
+/// A job that works with whichever store there is.
+pub(super) trait WithStore<T> {
+    /// Does it.
+    async fn run<S: subnet_alloc::LeaseStore>(self, config: &Config, store: S)
+    -> anyhow::Result<T>;
+}

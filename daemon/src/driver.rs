@@ -1,0 +1,465 @@
+//! The driver: one select loop that carries everything between the agent and
+//! the outside. It decides nothing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kernel::{Kernel, Mac, Netlink, NetlinkOptions, Ownership};
+use subnet_alloc::{Acquired, Follower, How, LeaseEvent, LeaseStore, StoreEvent, acquire};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::agent::{Agent, Input, Output};
+use crate::config::Config;
+use crate::control::Request;
+use crate::inspect::{self, Daemon, StoreState};
+use crate::start::{self, Plan};
+use crate::state::State;
+use crate::subnet_env::SubnetEnv;
+use crate::tenure::{Hint, Tenure, TenureEvent};
+use crate::{control, health, locks, notify, random};
+
+/// Refusals of one batch that are named in the log; the rest is counted.
+const REFUSALS_NAMED: usize = 5;
+
+/// Runs the daemon until a signal ends it. The kernel stays as it is.
+pub(crate) async fn run<S: LeaseStore>(config: Config, store: S) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let store = Arc::new(store);
+    let _locks = locks::take(&config)?;
+    let mut signals = Signals::catch()?;
+    let (requests_in, mut requests) = mpsc::channel(16);
+    let _socket = control::listen(&config.run_dir, requests_in.clone())?;
+    if let Some(address) = config.health {
+        health::listen(address, requests_in).await?;
+    }
+    let started = Instant::now();
+    let Some(up) = start_up_or_end(&config, &*store, (&mut signals, &mut requests)).await? else {
+        return Ok(());
+    };
+    Driver::new(config, store, up, started)
+        .run(signals, requests)
+        .await
+}
+
+/// Starts up while questions are answered; `None` when a signal ends it.
+async fn start_up_or_end<S: LeaseStore>(
+    config: &Config,
+    store: &S,
+    (signals, requests): (&mut Signals, &mut mpsc::Receiver<Request>),
+) -> anyhow::Result<Option<Started>> {
+    let starting = start_up(config, store);
+    tokio::pin!(starting);
+    loop {
+        tokio::select! {
+            started = &mut starting => return started.map(Some),
+            Some(request) = requests.recv() => inspect::answer_early(request, config),
+            () = signals.end() => return Ok(None),
+        }
+    }
+}
+
+/// What is there once this node has its block.
+struct Started {
+    kernel: Netlink,
+    plan: Plan,
+    macs: [Mac; 2],
+    acquired: Acquired,
+    /// The network config as it was written.
+    document: Option<Vec<u8>>,
+}
+
+async fn start_up<S: LeaseStore>(config: &Config, store: &S) -> anyhow::Result<Started> {
+    let options = NetlinkOptions {
+        protocol: config.route_protocol,
+        nexthop_objects: true,
+    };
+    let mut kernel = Netlink::open(options)?;
+    let listing = start::first_listing(store).await;
+    let document = listing.config.clone();
+    let (links, addresses) = kernel.links()?;
+    let plan = start::plan(
+        config,
+        document.as_deref().unwrap_or_default(),
+        (&links, &addresses),
+    )?;
+    plan.announce(config);
+    inspect::warn_of_bad_entries(&listing.bad);
+    let mut random = random::source();
+    let macs = plan.macs(config, &links, &listing.leases, &mut random);
+    let claimant = plan.claimant(config, macs);
+    let acquired = acquire(store, &claimant, listing, &mut random).await?;
+    announce_lease(&acquired);
+    Ok(Started {
+        kernel,
+        plan,
+        macs,
+        acquired,
+        document,
+    })
+}
+
+fn announce_lease(acquired: &Acquired) {
+    let how = match acquired.how {
+        How::Kept => "kept",
+        How::Published => "kept, and published again",
+        How::Extended => "kept in one family, and extended",
+        How::Claimed => "claimed",
+    };
+    info!(
+        "block {} {how}; {} leases in all",
+        acquired.lease.block,
+        acquired.leases.len()
+    );
+    for lease in &acquired.unfit {
+        warn!(
+            "the network config no longer gives out block {}, which this node has; it is left to expire",
+            lease.block
+        );
+    }
+}
+
+struct Driver<S> {
+    config: Arc<Config>,
+    store: Arc<S>,
+    kernel: Netlink,
+    agent: Agent,
+    plan: Plan,
+    /// What the loop knows besides the agent, for those who look inside.
+    daemon: Daemon,
+    /// The network config as it was written.
+    document: Option<Vec<u8>>,
+    revision: subnet_alloc::Revision,
+    announced_ready: bool,
+    written: Option<SubnetEnv>,
+    remembered: Option<State>,
+}
+
+impl<S: LeaseStore> Driver<S> {
+    fn new(config: Arc<Config>, store: Arc<S>, up: Started, started: Instant) -> Driver<S> {
+        let Started {
+            kernel,
+            plan,
+            macs,
+            acquired,
+            document,
+        } = up;
+        let local = plan.local(acquired.lease.block, macs, &config.node_name);
+        let ownership = Ownership {
+            protocol: config.route_protocol,
+            adopt_boot_routes: true,
+        };
+        let mut agent = Agent::new(local, ownership);
+        let now = Instant::now();
+        agent.handle(Input::Own(acquired.lease), now);
+        agent.handle(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]), now);
+        let daemon = Daemon::new(store.describe(), config.lease_ttl, started);
+        let revision = acquired.revision;
+        Driver {
+            config,
+            store,
+            kernel,
+            agent,
+            plan,
+            daemon,
+            document,
+            revision,
+            announced_ready: false,
+            written: None,
+            remembered: None,
+        }
+    }
+
+    async fn run(
+        mut self,
+        mut signals: Signals,
+        mut requests: mpsc::Receiver<Request>,
+    ) -> anyhow::Result<()> {
+        let mut store_events = self.follow();
+        let (mut tenure_events, hints) = self.hold();
+        loop {
+            let busy = self.work()?;
+            let timeout = self.agent.poll_timeout();
+            tokio::select! {
+                biased;
+                signal = signals.next() => match signal {
+                    Told::End => break,
+                    Told::HangUp => self.tell(Input::Doubt),
+                },
+                told = self.kernel.notifications() => match told {
+                    Ok(notifications) => self.tell(Input::Kernel(notifications)),
+                    Err(error) => return Err(error.into()),
+                },
+                Some(event) = tenure_events.recv() => self.take_tenure(event),
+                Some(event) = store_events.recv() => self.take_store(event, &hints),
+                Some(request) = requests.recv() => self.answer(request)?,
+                () = tokio::task::yield_now(), if busy => {}
+                () = sleep_until(timeout), if !busy => self.agent.handle_timeout(Instant::now()),
+            }
+        }
+        info!(
+            "stopping; the kernel keeps {} routes",
+            self.agent.reconciler().routes().count()
+        );
+        notify::stopping();
+        Ok(())
+    }
+
+    fn follow(&self) -> mpsc::Receiver<StoreEvent> {
+        let (events, receiver) = mpsc::channel(64);
+        let follower = Follower::new(self.store.clone(), events, random::source());
+        let follower = follower.knowing_config(self.document.clone());
+        tokio::spawn(follower.run(Some(self.revision)));
+        receiver
+    }
+
+    fn hold(&self) -> (mpsc::Receiver<TenureEvent>, mpsc::Sender<Hint>) {
+        let (events, receiver) = mpsc::channel(4);
+        let (hints, hinted) = mpsc::channel(4);
+        let lease = self
+            .agent
+            .own()
+            .expect("the agent was told its lease")
+            .clone();
+        let tenure = Tenure {
+            store: self.store.clone(),
+            config: self.config.clone(),
+            plan: self.plan.clone(),
+            macs: self.agent.local().macs,
+            lease,
+        };
+        tokio::spawn(tenure.run(events, hinted));
+        (receiver, hints)
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.agent.handle(input, Instant::now());
+    }
+
+    /// Does what the agent asks for, up to one batch of changes; says whether
+    /// there may be more, so that notifications are taken in between.
+    fn work(&mut self) -> anyhow::Result<bool> {
+        while let Some(output) = self.agent.poll_output(Instant::now()) {
+            let applied = matches!(output, Output::Apply(_));
+            self.carry_out(output)?;
+            if applied {
+                return Ok(true);
+            }
+        }
+        self.become_ready();
+        Ok(false)
+    }
+
+    fn carry_out(&mut self, output: Output) -> anyhow::Result<()> {
+        match output {
+            Output::ReadLinks => {
+                let (links, addresses) = self.kernel.links()?;
+                self.tell(Input::Links(links, addresses));
+            }
+            Output::Dump(interest) => {
+                let dump = self.kernel.dump(&interest)?;
+                self.tell(Input::Dump(dump));
+            }
+            Output::Apply(changes) => {
+                let refusals = self.kernel.apply(&changes)?;
+                self.tell(Input::Applied(changes, refusals));
+            }
+            Output::Refused(refused) => {
+                for (change, refusal) in refused.iter().take(REFUSALS_NAMED) {
+                    warn!("the kernel refused {change}: {refusal}; trying again");
+                }
+                if let Some(more @ 1..) = refused.len().checked_sub(REFUSALS_NAMED) {
+                    warn!("the kernel refused {more} more changes; see `twill check`");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn become_ready(&mut self) {
+        if !self.agent.is_ready() {
+            return;
+        }
+        self.remember();
+        self.write_subnet_env();
+        if !std::mem::replace(&mut self.announced_ready, true) {
+            let (leases, skipped) = self.agent.lease_counts();
+            let took = self.daemon.started.elapsed().as_millis();
+            info!(
+                "ready after {took} ms: {leases} other nodes' blocks in the kernel, {skipped} leases passed over"
+            );
+            notify::ready();
+        }
+    }
+
+    fn remember(&mut self) {
+        let local = self.agent.local();
+        let state = State {
+            block: local.block,
+            macs: local.macs,
+        };
+        if self.remembered.as_ref() == Some(&state) {
+            return;
+        }
+        if let Err(error) = state.remember(&self.config.state_dir) {
+            let dir = self.config.state_dir.display();
+            warn!(
+                "cannot write to {dir} (--state-dir): {error}; after a reboot this node relies on the store alone"
+            );
+        }
+        self.remembered = Some(state);
+    }
+
+    fn write_subnet_env(&mut self) {
+        let local = self.agent.local();
+        let env = SubnetEnv {
+            network: self.plan.network.v4.as_ref().map(|pool| pool.network),
+            ipv6_network: self.plan.network.v6.as_ref().map(|pool| pool.network),
+            block: local.block,
+            mtu: local.pod_mtu(),
+            ip_masq: self.config.ip_masq,
+        };
+        if self.written.as_ref() == Some(&env) {
+            return;
+        }
+        let path = &self.config.subnet_file;
+        match env.write(path) {
+            Ok(_) => self.written = Some(env),
+            Err(error) => error!(
+                "cannot write {}: {error}; new pods get no network until this is mended",
+                path.display()
+            ),
+        }
+    }
+
+    fn take_store(&mut self, event: StoreEvent, hints: &mpsc::Sender<Hint>) {
+        match event {
+            StoreEvent::Leases(events) => {
+                let own = self.agent.local().block;
+                if events
+                    .iter()
+                    .any(|event| matches!(event, LeaseEvent::Gone(block) if *block == own))
+                {
+                    let _ = hints.try_send(Hint::Deleted);
+                }
+                self.tell(Input::Leases(events));
+            }
+            StoreEvent::Bad(entries) => inspect::warn_of_bad_entries(&entries),
+            StoreEvent::Config(document) => {
+                warn!("the network config has changed; restart twill to follow it");
+                self.document = document;
+            }
+            StoreEvent::Up { .. } => {
+                if let StoreState::Down { why, since } = &self.daemon.store {
+                    info!("store back after {} s ({why})", since.elapsed().as_secs());
+                }
+                self.daemon.store = StoreState::Up;
+            }
+            StoreEvent::Down(error) => {
+                let routes = self.agent.reconciler().routes().count();
+                warn!("store lost: {error}; keeping {routes} routes and trying again");
+                self.daemon.store = StoreState::Down {
+                    why: error.to_string(),
+                    since: Instant::now(),
+                };
+            }
+        }
+    }
+
+    fn take_tenure(&mut self, event: TenureEvent) {
+        match event {
+            TenureEvent::Renewed => self.daemon.renewed = Instant::now(),
+            TenureEvent::Failed(why) => {
+                warn!("the lease could not be renewed: {why}; trying again")
+            }
+            TenureEvent::Lost => {
+                warn!(
+                    "the lease on {} is gone from the store; acquiring it again",
+                    self.agent.local().block
+                );
+            }
+            TenureEvent::Acquired(acquired) => self.take_block(*acquired),
+        }
+    }
+
+    fn take_block(&mut self, acquired: Acquired) {
+        let (old, new) = (self.agent.local().block, acquired.lease.block);
+        if old == new {
+            info!("block {new} is held again");
+        } else {
+            error!(
+                "block {old} is another node's now; this node has {new}: recreate the pods of this node"
+            );
+            let local = crate::backend::Local {
+                block: new,
+                ..self.agent.local().clone()
+            };
+            self.tell(Input::Local(Box::new(local)));
+        }
+        self.daemon.renewed = Instant::now();
+        self.tell(Input::Own(acquired.lease));
+    }
+
+    fn answer(&mut self, request: Request) -> anyhow::Result<()> {
+        if request.wants_fresh_view() {
+            self.look_again()?;
+        }
+        inspect::answer(request, &self.agent, &self.daemon, &self.config);
+        Ok(())
+    }
+
+    /// Reads the kernel anew and changes nothing yet, so that the answer tells
+    /// what is really there.
+    fn look_again(&mut self) -> anyhow::Result<()> {
+        self.tell(Input::Doubt);
+        let (links, addresses) = self.kernel.links()?;
+        self.tell(Input::Links(links, addresses));
+        let dump = self.kernel.dump(&self.agent.reconciler().interest(false))?;
+        self.tell(Input::Dump(dump));
+        Ok(())
+    }
+}
+
+async fn sleep_until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The signals that mean something to a daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.hang_up.recv() => Told::HangUp,
+        }
+    }
+
+    async fn end(&mut self) {
+        while self.next().await == Told::HangUp {}
+    }
+}
+
+/// What a signal means.
+#[derive(PartialEq, Eq)]
+enum Told {
+    End,
+    HangUp,
+}

@@ -1,0 +1,133 @@
+//! What people and programs get to see of the daemon. Everything here reads the
+//! very structs that the core decides with.
+
+mod drift;
+mod leases;
+mod metrics;
+mod neighbours;
+mod routes;
+mod status;
+mod table;
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use subnet_alloc::BadEntry;
+use tracing::warn;
+
+use crate::agent::Agent;
+use crate::config::Config;
+use crate::control::{Answer, Request, Topic};
+
+pub(crate) use drift::{DriftRow, drift};
+pub(crate) use leases::{LeaseRow, leases};
+pub(crate) use neighbours::{NeighbourRow, neighbours};
+pub(crate) use routes::{RouteRow, routes};
+pub(crate) use status::Status;
+pub(crate) use table::{Columns, table};
+
+/// What the driver knows besides the agent.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    /// Which store.
+    pub(crate) store_name: String,
+    /// How it is.
+    pub(crate) store: StoreState,
+    /// When the daemon was started.
+    pub(crate) started: Instant,
+    /// When the lease was last renewed.
+    pub(crate) renewed: Instant,
+    /// How long the lease lives without renewal.
+    pub(crate) ttl: Duration,
+}
+
+/// How the store is.
+#[derive(Debug)]
+pub(crate) enum StoreState {
+    /// Its changes come in.
+    Up,
+    /// It cannot be read.
+    Down { why: String, since: Instant },
+}
+
+impl Daemon {
+    pub(crate) fn new(store_name: String, ttl: Duration, started: Instant) -> Daemon {
+        Daemon {
+            store_name,
+            store: StoreState::Up,
+            started,
+            renewed: Instant::now(),
+            ttl,
+        }
+    }
+}
+
+/// Answers a question while the daemon runs.
+pub(crate) fn answer(request: Request, agent: &Agent, daemon: &Daemon, config: &Config) {
+    let answer = match request.topic {
+        Topic::Routes => json(&routes(agent)),
+        Topic::Leases => json(&leases(agent)),
+        Topic::Neighbours => json(&neighbours(agent)),
+        Topic::Drift => json(&drift(agent)),
+        Topic::Status => json(&Status::of(agent, daemon, config)),
+        Topic::Ready => ready(agent),
+        Topic::Metrics => Answer {
+            good: true,
+            text: metrics::text(agent, daemon),
+        },
+    };
+    // Somebody who does not wait any more needs no answer.
+    let _ = request.reply.send(answer);
+}
+
+/// Answers a question before the daemon has its block.
+pub(crate) fn answer_early(request: Request, config: &Config) {
+    let waiting = "waiting for the store, its network config, or a block; see the log";
+    let text = match request.topic {
+        Topic::Status => json(&Status::early(config, waiting)).text,
+        Topic::Metrics => metrics::early(),
+        Topic::Ready => format!("twill is not ready yet: {waiting}\n"),
+        _ => serde_json::json!({ "error": waiting }).to_string(),
+    };
+    let good = request.topic == Topic::Metrics;
+    let _ = request.reply.send(Answer { good, text });
+}
+
+fn ready(agent: &Agent) -> Answer {
+    match agent.is_ready() {
+        true => Answer {
+            good: true,
+            text: "twill is ready\n".into(),
+        },
+        false => Answer {
+            good: false,
+            text: "twill is not ready yet: the kernel is being programmed\n".into(),
+        },
+    }
+}
+
+fn json(value: &impl Serialize) -> Answer {
+    match serde_json::to_string(value) {
+        Ok(text) => Answer { good: true, text },
+        Err(error) => Answer {
+            good: false,
+            text: format!("{{\"error\":\"{error}\"}}"),
+        },
+    }
+}
+
+/// Bad entries that are named in the log; the rest is counted.
+const BAD_NAMED: usize = 5;
+
+/// Names keys of the store that are no leases.
+pub(crate) fn warn_of_bad_entries(entries: &[BadEntry]) {
+    for entry in entries.iter().take(BAD_NAMED) {
+        warn!(
+            "the store's key subnets/{} is passed over: {}",
+            entry.key, entry.why
+        );
+    }
+    if let Some(more @ 1..) = entries.len().checked_sub(BAD_NAMED) {
+        warn!("{more} more keys of the store are passed over");
+    }
+}

@@ -1,0 +1,161 @@
+//! `twill show status`.
+
+use serde::{Deserialize, Serialize};
+use subnet_alloc::Hold;
+
+use crate::agent::Agent;
+use crate::config::Config;
+
+use super::{Daemon, StoreState};
+
+/// How the daemon, its lease and its store are.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// Name of this node.
+    pub(crate) node: String,
+    /// Version of the daemon.
+    pub(crate) version: String,
+    /// Its process.
+    pub(crate) pid: u32,
+    /// Seconds since it was started.
+    pub(crate) uptime_s: u64,
+    /// All that the first listing asked for is in the kernel.
+    pub(crate) ready: bool,
+    /// What it waits for, before it has a block.
+    pub(crate) waiting: Option<String>,
+    /// The backend and its options.
+    pub(crate) backend: Option<String>,
+    /// The underlay and why it was chosen.
+    pub(crate) underlay: Option<String>,
+    /// This node's block.
+    pub(crate) block: Option<String>,
+    /// The MTU of pods.
+    pub(crate) pod_mtu: Option<u32>,
+    /// The own lease: `leased` or `reserved`.
+    pub(crate) hold: Option<String>,
+    /// Seconds since the lease was renewed.
+    pub(crate) renewed_s: Option<u64>,
+    /// Seconds that the lease lives without renewal.
+    pub(crate) ttl_s: Option<u64>,
+    /// Which store.
+    pub(crate) store: String,
+    /// Its changes come in.
+    pub(crate) store_up: bool,
+    /// Why not, and for how many seconds.
+    pub(crate) store_down: Option<(String, u64)>,
+    /// Leases of other nodes in use, and passed over.
+    pub(crate) leases: usize,
+    /// Leases that no packets are sent to.
+    pub(crate) leases_passed_over: usize,
+    /// Routes that are wanted or there.
+    pub(crate) routes: usize,
+    /// Entries that the kernel does not hold as it should.
+    pub(crate) drift: usize,
+}
+
+impl Status {
+    /// While the daemon runs.
+    pub(crate) fn of(agent: &Agent, daemon: &Daemon, config: &Config) -> Status {
+        let local = agent.local();
+        let (leases, leases_passed_over) = agent.lease_counts();
+        let store_down = match &daemon.store {
+            StoreState::Up => None,
+            StoreState::Down { why, since } => Some((why.clone(), since.elapsed().as_secs())),
+        };
+        let hold = agent.own().map(|lease| match lease.hold {
+            Hold::Reserved => "reserved".to_owned(),
+            Hold::Leased(id) => format!("leased ({id})"),
+        });
+        Status {
+            uptime_s: daemon.started.elapsed().as_secs(),
+            ready: agent.is_ready(),
+            waiting: None,
+            backend: Some(local.backend.to_string()),
+            underlay: Some(local.underlay.to_string()),
+            block: Some(local.block.to_string()),
+            pod_mtu: Some(local.pod_mtu()),
+            hold,
+            renewed_s: Some(daemon.renewed.elapsed().as_secs()),
+            ttl_s: Some(daemon.ttl.as_secs()),
+            store: daemon.store_name.clone(),
+            store_up: store_down.is_none(),
+            store_down,
+            leases,
+            leases_passed_over,
+            routes: agent.reconciler().routes().count(),
+            drift: agent.reconciler().drift(),
+            ..Status::early(config, "")
+        }
+    }
+
+    /// Before it has a block.
+    pub(crate) fn early(config: &Config, waiting: &str) -> Status {
+        Status {
+            node: config.node_name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            waiting: Some(waiting.to_owned()),
+            store: crate::start::describe_store(config),
+            ..Status::default()
+        }
+    }
+
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: String| text.push_str(&format!("{name:<10}{value}\n"));
+        line(
+            "node",
+            format!(
+                "{} (twill {}, pid {}, up {} s)",
+                self.node, self.version, self.pid, self.uptime_s
+            ),
+        );
+        line(
+            "ready",
+            match &self.waiting {
+                Some(waiting) => format!("no: {waiting}"),
+                None if self.ready => "yes".to_owned(),
+                None => "no: the kernel is being programmed".to_owned(),
+            },
+        );
+        for (name, value) in [
+            ("backend", &self.backend),
+            ("underlay", &self.underlay),
+            ("block", &self.block),
+        ] {
+            line(name, value.clone().unwrap_or_else(|| "-".to_owned()));
+        }
+        if let (Some(hold), Some(renewed), Some(ttl)) = (&self.hold, self.renewed_s, self.ttl_s) {
+            line(
+                "lease",
+                format!("{hold}, renewed {renewed} s ago, lives {ttl} s without that"),
+            );
+        }
+        if let Some(mtu) = self.pod_mtu {
+            line("pod MTU", mtu.to_string());
+        }
+        line(
+            "store",
+            match &self.store_down {
+                Some((why, seconds)) => format!("{}, lost {seconds} s ago: {why}", self.store),
+                None => self.store.clone(),
+            },
+        );
+        line(
+            "leases",
+            format!(
+                "{} of other nodes, {} passed over",
+                self.leases, self.leases_passed_over
+            ),
+        );
+        line(
+            "kernel",
+            format!(
+                "{} routes, {} entries not as wanted",
+                self.routes, self.drift
+            ),
+        );
+        text
+    }
+}

@@ -1,0 +1,231 @@
+//! From a configuration to an agent that holds a block: what happens once,
+//! before the driver's loop.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use ipnetwork::IpNetwork;
+use kernel::{Address, Link, Mac};
+use subnet_alloc::{
+    Block, Claimant, ConfigError, Identity, Lease, LeaseStore, Listing, NetworkConfig,
+};
+use tracing::{info, warn};
+
+use crate::backend::{Backend, BackendError, Local};
+use crate::config::{Config, StoreChoice};
+use crate::state::State;
+use crate::subnet_env;
+use crate::underlay::{self, Facts, Families, Underlay, UnderlayError};
+
+/// Why the daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("the network config in {store}: {why}")]
+    Config { store: String, why: ConfigError },
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    #[error(transparent)]
+    Underlay(#[from] UnderlayError),
+}
+
+/// How often a store without a network config, or without an answer, is asked
+/// again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The first listing that has a network config. Waits for both as long as it
+/// takes, and says so once.
+pub(crate) async fn first_listing<S: LeaseStore>(store: &S) -> Listing {
+    let mut said = false;
+    loop {
+        let why = match store.list().await {
+            Ok(listing) if listing.config.is_some() => return listing,
+            Ok(_) => "there is no network config yet; put one at the key `config`".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if !std::mem::replace(&mut said, true) {
+            warn!("{}: {why}; trying again every second", store.describe());
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+/// What the network config asks for, on this node.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) network: NetworkConfig,
+    pub(crate) backend: Backend,
+    pub(crate) underlay: Underlay,
+}
+
+/// Reads the network config and chooses backend and underlay.
+pub(crate) fn plan(
+    config: &Config,
+    document: &[u8],
+    (links, addresses): (&[Link], &[Address]),
+) -> Result<Plan, StartError> {
+    let bad = |why| StartError::Config {
+        store: describe_store(config),
+        why,
+    };
+    let network = NetworkConfig::parse(document).map_err(bad)?;
+    let families = Families {
+        v4: network.v4.is_some(),
+        v6: network.v6.is_some(),
+    };
+    let backend = Backend::choose(&network.backend, config.backend, families)?;
+    let facts = Facts {
+        links: links.iter().collect(),
+        addresses,
+        source_towards: &underlay::source_towards,
+        store: store_addresses(config),
+    };
+    let mtu = config.mtu.map_or_else(
+        || Backend::underlay_mtu(&network.backend),
+        |mtu| Ok(Some(mtu)),
+    )?;
+    let underlay = underlay::choose(&facts, &config.underlay, families, mtu)?;
+    backend.check(&underlay)?;
+    Ok(Plan {
+        network,
+        backend,
+        underlay,
+    })
+}
+
+impl Plan {
+    /// Says once what was chosen and why.
+    pub(crate) fn announce(&self, config: &Config) {
+        if !self.network.backend.kind_given && config.backend.is_none() {
+            info!("the network config names no backend type; taking vxlan");
+        }
+        info!("backend {}, underlay {}", self.backend, self.underlay);
+    }
+
+    /// This node's side of the data plane once it has `block`.
+    pub(crate) fn local(&self, block: Block, macs: [Mac; 2], node: &str) -> Local {
+        Local {
+            backend: self.backend,
+            underlay: self.underlay.clone(),
+            pools: self.pools(),
+            block,
+            macs,
+            node: node.to_owned(),
+        }
+    }
+
+    /// By what this node knows its own lease.
+    pub(crate) fn identity(&self, config: &Config) -> Identity {
+        Identity {
+            underlay_v4: self.underlay.public_v4,
+            underlay_v6: self.underlay.public_v6,
+            node: Some(config.node_name.clone()),
+            previous: subnet_env::previous_block(&config.subnet_file)
+                .or_else(|| recalled(config).map(|s| s.block)),
+        }
+    }
+
+    /// Who claims, and with which attributes.
+    pub(crate) fn claimant<'a>(&'a self, config: &Config, macs: [Mac; 2]) -> Claimant<'a> {
+        Claimant {
+            config: &self.network,
+            identity: self.identity(config),
+            attrs: self.backend.attrs(&self.underlay, macs, &config.node_name),
+            ttl: config.lease_ttl,
+        }
+    }
+
+    /// The inner MACs of the own VTEPs: of the device that is there, else what
+    /// the own lease says or this node remembers, so that nobody has to learn
+    /// another one, else new.
+    pub(crate) fn macs(
+        &self,
+        config: &Config,
+        links: &[Link],
+        leases: &[Lease],
+        random: &mut dyn FnMut() -> u64,
+    ) -> [Mac; 2] {
+        let Backend::Vxlan(options) = &self.backend else {
+            return [Mac([0; 6]); 2];
+        };
+        let own = leases.iter().find(|lease| self.is_own(lease));
+        [true, false].map(|ipv4| {
+            let name = vxlan::device_name(options.vni, ipv4);
+            let device = links
+                .iter()
+                .find(|link| link.name == name && link.vxlan.is_some());
+            let published = || {
+                let attrs = &own?.attrs;
+                let data = if ipv4 {
+                    attrs.data.as_deref()
+                } else {
+                    attrs.data_v6.as_deref()
+                };
+                Some(vxlan::Vtep::from_json(data?.get()).ok()?.mac)
+            };
+            let remembered = || recalled(config).map(|state| state.macs[usize::from(!ipv4)]);
+            let there = device
+                .and_then(|link| link.mac)
+                .filter(|mac| mac.is_unicast());
+            there
+                .or_else(published)
+                .or_else(remembered)
+                .filter(|mac| mac.is_unicast())
+                .unwrap_or_else(|| Mac::local_from(random()))
+        })
+    }
+
+    fn is_own(&self, lease: &Lease) -> bool {
+        let same = |ours: Option<IpAddr>, its: Option<IpAddr>| ours.is_some() && ours == its;
+        same(
+            self.underlay.public_v4.map(IpAddr::V4),
+            lease.attrs.underlay_v4.map(IpAddr::V4),
+        ) || same(
+            self.underlay.public_v6.map(IpAddr::V6),
+            lease.attrs.underlay_v6.map(IpAddr::V6),
+        )
+    }
+
+    fn pools(&self) -> [Option<IpNetwork>; 2] {
+        let v4 = self
+            .network
+            .v4
+            .as_ref()
+            .map(|pool| IpNetwork::V4(pool.network));
+        let v6 = self
+            .network
+            .v6
+            .as_ref()
+            .map(|pool| IpNetwork::V6(pool.network));
+        [v4, v6]
+    }
+}
+
+fn recalled(config: &Config) -> Option<State> {
+    State::recall(&config.state_dir)
+}
+
+/// Which store is used, for the operator.
+pub(crate) fn describe_store(config: &Config) -> String {
+    match &config.store {
+        StoreChoice::File(dir) => format!("file://{}", dir.display()),
+        StoreChoice::Etcd(etcd) => format!("etcd {}{}", etcd.endpoints.join(","), etcd.prefix),
+    }
+}
+
+/// The addresses of the store, without those of this machine: the link to them
+/// is most likely the one between the nodes.
+fn store_addresses(config: &Config) -> Vec<IpAddr> {
+    let StoreChoice::Etcd(etcd) = &config.store else {
+        return Vec::new();
+    };
+    let resolve = |endpoint: &String| {
+        let authority = endpoint.split("://").last()?.split('/').next()?;
+        let addresses: Vec<SocketAddr> = authority.to_socket_addrs().ok()?.collect();
+        Some(addresses)
+    };
+    let addresses = etcd.endpoints.iter().filter_map(resolve).flatten();
+    addresses
+        .map(|address| address.ip())
+        .filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+        .collect()
+}

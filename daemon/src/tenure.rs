@@ -1,0 +1,111 @@
+//! How this node holds its lease: renews it, and gets a block again when it is
+//! lost. Runs as a task of its own, so that a slow store delays nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use subnet_alloc::{Acquired, Claimant, Lease, LeaseStore, Renewal, acquire};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use kernel::Mac;
+
+use crate::config::Config;
+use crate::start::Plan;
+
+/// What became of the lease.
+#[derive(Debug)]
+pub(crate) enum TenureEvent {
+    /// Its time starts again.
+    Renewed,
+    /// The store did not answer; the lease is tried again before it ends.
+    Failed(String),
+    /// The store does not know it any more; a block is acquired again.
+    Lost,
+    /// A block is held again.
+    Acquired(Box<Acquired>),
+}
+
+/// Told to the task.
+#[derive(Debug)]
+pub(crate) enum Hint {
+    /// The own key was seen to be deleted.
+    Deleted,
+}
+
+/// Who holds which lease, and how to get it again.
+pub(crate) struct Tenure<S> {
+    pub(crate) store: Arc<S>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) plan: Plan,
+    pub(crate) macs: [Mac; 2],
+    pub(crate) lease: Lease,
+}
+
+/// A failed renewal is tried again after this share of the lease's time, but
+/// not before a second and not after a minute.
+const RETRY_SHARE: u32 = 30;
+
+impl<S: LeaseStore> Tenure<S> {
+    /// Holds the lease until the receiver of its events is dropped.
+    pub(crate) async fn run(
+        mut self,
+        events: mpsc::Sender<TenureEvent>,
+        mut hints: mpsc::Receiver<Hint>,
+    ) {
+        let ttl = self.config.lease_ttl;
+        let retry = (ttl / RETRY_SHARE).clamp(Duration::from_secs(1), Duration::from_secs(60));
+        let mut pause = ttl / 3;
+        loop {
+            let hint = tokio::select! {
+                hint = hints.recv() => hint,
+                () = sleep(pause) => None,
+                () = events.closed() => return,
+            };
+            let renewal = match hint {
+                Some(Hint::Deleted) => Ok(Renewal::Gone),
+                None => self.store.renew(&self.lease, ttl).await,
+            };
+            let event = match renewal {
+                Ok(Renewal::Alive { .. }) => TenureEvent::Renewed,
+                Ok(Renewal::Gone) => TenureEvent::Lost,
+                Err(error) => TenureEvent::Failed(error.to_string()),
+            };
+            let lost = matches!(event, TenureEvent::Lost);
+            pause = if matches!(event, TenureEvent::Failed(_)) {
+                retry
+            } else {
+                ttl / 3
+            };
+            if events.send(event).await.is_err() {
+                return;
+            }
+            if lost {
+                let acquired = self.acquire_again(&events).await;
+                while hints.try_recv().is_ok() {}
+                self.lease = acquired.lease.clone();
+                let _ = events.send(TenureEvent::Acquired(Box::new(acquired))).await;
+            }
+        }
+    }
+
+    async fn acquire_again(&self, events: &mpsc::Sender<TenureEvent>) -> Acquired {
+        let mut claimant = self.plan.claimant(&self.config, self.macs);
+        claimant.identity.previous = Some(self.lease.block);
+        loop {
+            match self.acquire(&claimant).await {
+                Ok(acquired) => return acquired,
+                Err(why) => drop(events.send(TenureEvent::Failed(why)).await),
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn acquire(&self, claimant: &Claimant<'_>) -> Result<Acquired, String> {
+        let listing = self.store.list().await.map_err(|error| error.to_string())?;
+        let mut random = crate::random::source();
+        acquire(&*self.store, claimant, listing, &mut random)
+            .await
+            .map_err(|error| error.to_string())
+    }
+}
