@@ -9,12 +9,13 @@ use super::endpoints::Endpoints;
 use super::error::is_too_large;
 use super::keys::{Keys, revision};
 
-/// Keys per page; halved when a page turns out to be larger than [`LARGEST_ANSWER`].
-const PAGE: i64 = 1000;
+/// Keys per page: about a megabyte. etcd walks the rest of the range for each page, so that small ones make a long
+/// listing quadratic (20,000 leases: 0.21 s by 1,000, 0.10 s by 5,000). Halved when a page turns out to be larger than [`LARGEST_ANSWER`].
+const PAGE: i64 = 5000;
 /// Bytes of one answer that we are willing to hold at once.
 pub(super) const LARGEST_ANSWER: usize = 16 << 20;
 
-/// The config and all leases. One round trip for each thousand leases, and at least one.
+/// The config and all leases. One round trip for each [`PAGE`] of leases, and at least one.
 pub(super) async fn list(endpoints: &Endpoints, keys: &Keys) -> Result<Listing, StoreError> {
     let mut reader = Reader {
         endpoints,
