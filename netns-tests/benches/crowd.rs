@@ -4,7 +4,9 @@
 //! Bar: 1.5 s, and none exits.
 
 use lab::{Daemon, DaemonCommand, LabError, Node, Plan, Shape, Stack, Store};
-use netns_tests::measure::{RouteMonitor, Table, milliseconds, percentile, release_twill, say};
+use netns_tests::measure::{
+    RouteMonitor, Table, milliseconds, percentile, release_twill, say, wait_for_rest,
+};
 use netns_tests::{PodNetwork, block_routes, config};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -63,6 +65,7 @@ struct Round {
 }
 
 fn round(backend: &str) -> Result<Round, LabError> {
+    wait_for_rest()?;
     let plan = Plan {
         nodes: NODES,
         shape: Shape::OneSwitch,

@@ -1,6 +1,6 @@
 //! One node on a wide link, with an etcd of its own on loopback: where one daemon meets thousands of peers.
 
-use super::{EtcdClient, Peers};
+use super::{EtcdClient, Peers, wait_for_rest};
 use crate::PREFIX;
 use lab::{
     Cluster, Daemon, DaemonCommand, Etcd, EtcdOptions, LabError, Namespace, Node, Plan, Shape,
@@ -19,8 +19,9 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// An empty etcd with the network config, and no daemon.
+    /// An empty etcd with the network config, and no daemon. The kernel has no arena of before to take down.
     pub fn new(peers: Peers, binary: PathBuf) -> Result<Self, LabError> {
+        wait_for_rest()?;
         let cluster = Cluster::build(Plan {
             nodes: 1,
             shape: Shape::OneSwitch,
