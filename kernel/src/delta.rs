@@ -9,13 +9,14 @@
 //! Everything but `InSync` is pending. A change that the kernel refused waits
 //! for its time in `refused`, and holds up no other key.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::change::Refusal;
 
 /// One entry: what is wanted, what is there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum State<V> {
     /// There as wanted.
     InSync(V),
@@ -31,22 +32,38 @@ pub enum State<V> {
         /// What is there.
         have: V,
     },
-    /// There, but not as wanted.
-    Wrong {
-        /// What is wanted.
-        want: V,
-        /// What is there.
-        have: V,
-    },
+    /// There, but not as wanted. Rare, so it does not make every entry larger.
+    Wrong(Box<Wrong<V>>),
+}
+
+/// What is wanted, and what is there instead.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wrong<V> {
+    /// What is wanted.
+    pub want: V,
+    /// What is there.
+    pub have: V,
+}
+
+impl<V: PartialEq> State<V> {
+    /// The state of an entry; none when nothing is wanted and nothing there.
+    fn of(want: Option<V>, have: Option<V>, lost: bool) -> Option<State<V>> {
+        match (want, have) {
+            (None, None) => None,
+            (Some(want), None) => Some(State::Missing { want, lost }),
+            (None, Some(have)) => Some(State::Stale { have }),
+            (Some(want), Some(have)) if want == have => Some(State::InSync(want)),
+            (Some(want), Some(have)) => Some(State::Wrong(Box::new(Wrong { want, have }))),
+        }
+    }
 }
 
 impl<V> State<V> {
     /// What is wanted, if anything.
     pub fn want(&self) -> Option<&V> {
         match self {
-            State::InSync(v) | State::Missing { want: v, .. } | State::Wrong { want: v, .. } => {
-                Some(v)
-            }
+            State::InSync(v) | State::Missing { want: v, .. } => Some(v),
+            State::Wrong(wrong) => Some(&wrong.want),
             State::Stale { .. } => None,
         }
     }
@@ -54,7 +71,8 @@ impl<V> State<V> {
     /// What is there, if anything.
     pub fn have(&self) -> Option<&V> {
         match self {
-            State::InSync(v) | State::Stale { have: v } | State::Wrong { have: v, .. } => Some(v),
+            State::InSync(v) | State::Stale { have: v } => Some(v),
+            State::Wrong(wrong) => Some(&wrong.have),
             State::Missing { .. } => None,
         }
     }
@@ -95,35 +113,33 @@ impl<K, V> Default for Delta<K, V> {
 impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
     /// The table shall hold `value` under `key`.
     pub fn want(&mut self, key: K, value: V) {
-        let have = self.entries.get(&key).and_then(|s| s.have().cloned());
-        if self.entries.get(&key).and_then(State::want) == Some(&value) {
-            return;
-        }
-        self.set(key, Some(value), have, false);
+        self.change(key, |state| match state {
+            Some(state) if state.want() == Some(&value) => Next::Same,
+            _ => Next::state(Some(value), state.and_then(State::have).cloned(), false),
+        });
     }
 
     /// The table need not hold `key` any more.
     pub fn unwant(&mut self, key: &K) {
-        if let Some(state) = self.entries.get(key) {
-            let have = state.have().cloned();
-            self.set(key.clone(), None, have, false);
-        }
+        self.change(key.clone(), |state| {
+            Next::state(None, state.and_then(State::have).cloned(), false)
+        });
     }
 
     /// The kernel was seen to hold `value` under `key`.
     pub fn observe(&mut self, key: K, value: V) {
-        let (want, have) = self.parts(&key);
-        if have.as_ref() != Some(&value) {
-            self.set(key, want, Some(value), false);
-        }
+        self.change(key, |state| match state {
+            Some(state) if state.have() == Some(&value) => Next::Same,
+            _ => Next::state(state.and_then(State::want).cloned(), Some(value), false),
+        });
     }
 
     /// The kernel was seen not to hold `key`.
     pub fn observe_gone(&mut self, key: &K) {
-        let (want, have) = self.parts(key);
-        if have.is_some() {
-            self.set(key.clone(), want, None, true);
-        }
+        self.change(key.clone(), |state| match state {
+            Some(state) if state.have().is_some() => Next::state(state.want().cloned(), None, true),
+            _ => Next::Same,
+        });
     }
 
     /// The kernel holds exactly this.
@@ -150,8 +166,9 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
 
     /// The kernel carried out the change of `key` that made it `have`.
     pub fn done(&mut self, key: &K, have: Option<V>) {
-        let (want, _) = self.parts(key);
-        self.set(key.clone(), want, have, false);
+        self.change(key.clone(), |state| {
+            Next::state(state.and_then(State::want).cloned(), have, false)
+        });
     }
 
     /// The kernel refused the change of `key`; it is due again after a while
@@ -224,30 +241,41 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         self.pending.len() + waiting.count()
     }
 
-    fn parts(&self, key: &K) -> (Option<V>, Option<V>) {
-        match self.entries.get(key) {
-            Some(state) => (state.want().cloned(), state.have().cloned()),
-            None => (None, None),
-        }
-    }
-
-    fn set(&mut self, key: K, want: Option<V>, have: Option<V>, lost: bool) {
-        let state = match (want, have) {
-            (None, None) => None,
-            (Some(want), None) => Some(State::Missing { want, lost }),
-            (None, Some(have)) => Some(State::Stale { have }),
-            (Some(want), Some(have)) if want == have => Some(State::InSync(want)),
-            (Some(want), Some(have)) => Some(State::Wrong { want, have }),
+    fn change(&mut self, key: K, next: impl FnOnce(Option<&State<V>>) -> Next<V>) {
+        let entry = self.entries.entry(key);
+        let state = match &entry {
+            Entry::Vacant(_) => next(None),
+            Entry::Occupied(entry) => next(Some(entry.get())),
         };
+        let Next::State(state) = state else { return };
+        let key = entry.key().clone();
         self.refused.remove(&key);
         match &state {
             None | Some(State::InSync(_)) => self.pending.remove(&key),
-            Some(_) => self.pending.insert(key.clone()),
+            Some(_) => self.pending.insert(key),
         };
-        match state {
-            None => self.entries.remove(&key),
-            Some(state) => self.entries.insert(key, state),
-        };
+        match (entry, state) {
+            (Entry::Vacant(entry), Some(state)) => {
+                entry.insert(state);
+            }
+            (Entry::Occupied(mut entry), Some(state)) => drop(entry.insert(state)),
+            (Entry::Occupied(entry), None) => drop(entry.remove()),
+            (Entry::Vacant(_), None) => {}
+        }
+    }
+}
+
+/// What becomes of an entry.
+enum Next<V> {
+    /// It stays as it is.
+    Same,
+    /// It has this state, or goes.
+    State(Option<State<V>>),
+}
+
+impl<V: PartialEq> Next<V> {
+    fn state(want: Option<V>, have: Option<V>, lost: bool) -> Next<V> {
+        Next::State(State::of(want, have, lost))
     }
 }
 
@@ -265,7 +293,7 @@ mod tests {
     }
 
     fn pending(delta: &Delta<u8, u8>) -> Vec<(u8, State<u8>)> {
-        delta.pending().map(|(k, s)| (*k, *s)).collect()
+        delta.pending().map(|(k, s)| (*k, s.clone())).collect()
     }
 
     #[test]

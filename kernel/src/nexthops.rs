@@ -16,23 +16,27 @@ const IDS: u32 = 0x1000_0000;
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Nexthops {
     names: BTreeMap<HopName, NexthopId>,
-    taken: BTreeSet<NexthopId>,
+    /// Objects of ours that no name has yet.
     orphans: BTreeMap<Hop, NexthopId>,
+    /// Ids of others in our range.
+    foreign: BTreeSet<NexthopId>,
 }
 
 impl Nexthops {
-    /// The object for the hop of this name; a new name takes an object that is
-    /// there and holds just this, else a free id.
-    pub(crate) fn assign(&mut self, name: HopName, hop: Hop) -> NexthopId {
+    /// The object for the hop of this name. A new name takes an object that is
+    /// there and holds just this, else an id that is not `taken`.
+    pub(crate) fn assign(
+        &mut self,
+        name: HopName,
+        hop: Hop,
+        taken: impl Fn(&NexthopId) -> bool,
+    ) -> NexthopId {
         if let Some(id) = self.names.get(&name) {
             return *id;
         }
-        let id = self
-            .orphans
-            .remove(&hop)
-            .unwrap_or_else(|| self.free_id(name));
+        let orphan = self.orphans.remove(&hop);
+        let id = orphan.unwrap_or_else(|| self.free_id(name, taken));
         self.names.insert(name, id);
-        self.taken.insert(id);
         id
     }
 
@@ -48,9 +52,7 @@ impl Nexthops {
 
     /// Nobody wants the hop of this name any more.
     pub(crate) fn release(&mut self, name: HopName) -> Option<NexthopId> {
-        let id = self.names.remove(&name)?;
-        self.taken.remove(&id);
-        Some(id)
+        self.names.remove(&name)
     }
 
     /// These objects of ours are in the kernel, and these ids are others'.
@@ -58,20 +60,15 @@ impl Nexthops {
         let named: BTreeSet<NexthopId> = self.names.values().copied().collect();
         let orphans = ours.iter().filter(|(id, _)| !named.contains(id));
         self.orphans = orphans.map(|(id, hop)| (*hop, *id)).collect();
-        self.taken = ours
-            .iter()
-            .map(|(id, _)| *id)
-            .chain(foreign.iter().copied())
-            .collect();
-        self.taken.extend(named);
+        let in_range = |id: &&NexthopId| (FIRST_ID..FIRST_ID + IDS).contains(&id.0);
+        self.foreign = foreign.iter().filter(in_range).copied().collect();
     }
 
-    fn free_id(&self, name: HopName) -> NexthopId {
+    fn free_id(&self, name: HopName, taken: impl Fn(&NexthopId) -> bool) -> NexthopId {
         let start = hash(name.0);
-        let ids = (0..IDS).map(|step| NexthopId(FIRST_ID + start.wrapping_add(step) % IDS));
-        ids.into_iter()
-            .find(|id| !self.taken.contains(id))
-            .unwrap_or(NexthopId(FIRST_ID))
+        let mut ids = (0..IDS).map(|step| NexthopId(FIRST_ID + start.wrapping_add(step) % IDS));
+        let free = |id: &NexthopId| !taken(id) && !self.foreign.contains(id);
+        ids.find(free).unwrap_or(NexthopId(FIRST_ID))
     }
 }
 
@@ -109,21 +106,21 @@ mod tests {
     fn an_object_that_is_there_is_taken_over_by_its_content() {
         let mut nexthops = Nexthops::default();
         nexthops.resync(&[(NexthopId(77), hop(1))], &[]);
-        assert_eq!(nexthops.assign(name(1), hop(1)), NexthopId(77));
+        assert_eq!(nexthops.assign(name(1), hop(1), |_| false), NexthopId(77));
     }
 
     #[test]
     fn a_foreign_id_is_never_taken() {
         let mut nexthops = Nexthops::default();
-        let first = nexthops.assign(name(1), hop(1));
+        let first = nexthops.assign(name(1), hop(1), |_| false);
         let mut nexthops = Nexthops::default();
         nexthops.resync(&[], &[first]);
-        assert_ne!(nexthops.assign(name(1), hop(1)), first);
+        assert_ne!(nexthops.assign(name(1), hop(1), |_| false), first);
     }
 
     #[test]
     fn the_same_name_has_the_same_id_on_every_run() {
-        let id = |_| Nexthops::default().assign(name(9), hop(9));
+        let id = |_| Nexthops::default().assign(name(9), hop(9), |_| false);
         assert_eq!(id(1), id(2));
     }
 }

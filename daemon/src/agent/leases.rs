@@ -25,27 +25,35 @@ impl Agent {
 
     /// Plans everything from the start: this node's side is another one.
     pub(super) fn plan_all(&mut self) {
-        let mut entries = self.own_entries();
-        if self.dumped {
-            entries.extend(
-                self.remotes_by_age()
-                    .flat_map(|(block, remote)| self.entries_of(block, remote)),
-            );
-        }
-        let mut keys = BTreeSet::new();
+        let before: BTreeSet<Key> = self.reconciler.wanted_keys().into_iter().collect();
+        let mut after = BTreeSet::new();
         self.contested.clear();
-        for key in entries.iter().map(Entry::key) {
-            if !keys.insert(key.clone()) {
-                self.contested.insert(key);
-            }
-        }
-        for key in self.reconciler.wanted_keys() {
-            if !keys.contains(&key) {
-                self.reconciler.unwant(&key);
-            }
-        }
-        for entry in entries {
+        for entry in self.own_entries() {
+            after.insert(entry.key());
             self.reconciler.want(entry);
+        }
+        let remotes = if self.dumped {
+            std::mem::take(&mut self.remotes)
+        } else {
+            BTreeMap::new()
+        };
+        for (block, remote) in by_age(&remotes) {
+            for entry in self.entries_of(block, remote) {
+                let key = entry.key();
+                let again =
+                    self.reconciler.wants(&key) && (!before.contains(&key) || after.contains(&key));
+                if again {
+                    self.contested.insert(key.clone());
+                }
+                if before.contains(&key) {
+                    after.insert(key);
+                }
+                self.reconciler.want(entry);
+            }
+        }
+        self.remotes.extend(remotes);
+        for key in before.difference(&after) {
+            self.reconciler.unwant(key);
         }
     }
 
@@ -131,7 +139,7 @@ impl Agent {
 
     fn resolve(&mut self, contested: BTreeSet<Key>) {
         let mut wanted = BTreeMap::new();
-        for (block, remote) in self.remotes_by_age() {
+        for (block, remote) in by_age(&self.remotes) {
             for entry in self.entries_of(block, remote) {
                 let key = entry.key();
                 if contested.contains(&key) {
@@ -155,13 +163,14 @@ impl Agent {
         }
     }
 
-    fn remotes_by_age(&self) -> impl Iterator<Item = (&Block, &Remote)> {
-        let mut remotes: Vec<_> = self.remotes.iter().collect();
-        remotes.sort_by_key(|(_, remote)| remote.revision);
-        remotes.into_iter()
-    }
-
     fn entries_of(&self, block: &Block, remote: &Remote) -> Vec<Entry> {
         self.local.remote_entries(block, remote, self.devices)
     }
+}
+
+/// The older lease first, so that the younger one has the last word.
+fn by_age(remotes: &BTreeMap<Block, Remote>) -> Vec<(&Block, &Remote)> {
+    let mut remotes: Vec<_> = remotes.iter().collect();
+    remotes.sort_by_key(|(_, remote)| remote.revision);
+    remotes
 }

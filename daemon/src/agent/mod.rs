@@ -263,10 +263,16 @@ impl Agent {
         if devices == self.devices && self.planned {
             return;
         }
-        if std::mem::replace(&mut self.planned, true) {
+        self.planned = true;
+        let before = std::mem::replace(&mut self.devices, devices);
+        if before
+            .0
+            .iter()
+            .zip(&devices.0)
+            .any(|(before, after)| before.is_some() && before != after)
+        {
             self.reconciler.doubt();
         }
-        self.devices = devices;
         self.plan_all();
     }
 

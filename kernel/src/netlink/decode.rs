@@ -3,14 +3,12 @@
 use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
-use netlink_packet_core::{NetlinkDeserializable, NetlinkHeader};
-use netlink_packet_route::RouteNetlinkMessage;
 
 use crate::entry::{Hop, NexthopId, Route, RouteKey, RouteTarget};
-use crate::link::{Address, IfIndex, Mac};
+use crate::link::{IfIndex, Mac};
 use crate::speaker::Notification;
 
-use super::links;
+use super::decode_link;
 use super::wire::*;
 
 /// One message of a datagram.
@@ -76,27 +74,10 @@ pub(super) fn notification(message: &Message<'_>) -> Option<Notification> {
             ))
         }
         RTM_DELNEXTHOP => nexthop(payload).map(|nexthop| Notification::NexthopGone(nexthop.id)),
-        RTM_NEWLINK | RTM_DELLINK | RTM_NEWADDR | RTM_DELADDR => link_or_address(message),
-        _ => None,
-    }
-}
-
-/// Links and addresses are few; netlink-packet-route reads them.
-fn link_or_address(message: &Message<'_>) -> Option<Notification> {
-    let mut header = NetlinkHeader::default();
-    header.message_type = message.kind;
-    let parsed = RouteNetlinkMessage::deserialize(&header, message.payload).ok()?;
-    match parsed {
-        RouteNetlinkMessage::NewLink(link) => links::read(&link).map(Notification::Link),
-        // A bridge tells of a port that left it in its own address family.
-        RouteNetlinkMessage::DelLink(link) => (u8::from(link.header.interface_family) == AF_UNSPEC)
-            .then_some(Notification::LinkGone(IfIndex(link.header.index))),
-        RouteNetlinkMessage::NewAddress(address) => {
-            links::read_address(&address).map(Notification::Address)
-        }
-        RouteNetlinkMessage::DelAddress(address) => {
-            links::read_address(&address).map(Notification::AddressGone)
-        }
+        RTM_NEWLINK => decode_link::link(payload).map(Notification::Link),
+        RTM_DELLINK => decode_link::link_gone(payload).map(Notification::LinkGone),
+        RTM_NEWADDR => decode_link::link_address(payload).map(Notification::Address),
+        RTM_DELADDR => decode_link::link_address(payload).map(Notification::AddressGone),
         _ => None,
     }
 }
@@ -201,14 +182,7 @@ pub(super) fn nexthop(payload: &[u8]) -> Option<Nexthop> {
     })
 }
 
-pub(super) fn link_address(message: &Message<'_>) -> Option<Address> {
-    match notification(message)? {
-        Notification::Address(address) => Some(address),
-        _ => None,
-    }
-}
-
-fn attrs(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn attrs(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(bytes, 0)?);
         // The two top bits say "nested" and "network byte order".
@@ -219,7 +193,7 @@ fn attrs(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-fn address(value: &[u8]) -> Option<IpAddr> {
+pub(super) fn address(value: &[u8]) -> Option<IpAddr> {
     let v4 = || <[u8; 4]>::try_from(value).ok().map(IpAddr::from);
     let v6 = || <[u8; 16]>::try_from(value).ok().map(IpAddr::from);
     v4().or_else(v6)
@@ -237,7 +211,7 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 

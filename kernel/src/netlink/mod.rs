@@ -1,6 +1,7 @@
 //! The only netlink speaker: batches out, dumps and notifications in.
 
 mod decode;
+mod decode_link;
 mod encode;
 mod links;
 mod monitor;
@@ -112,7 +113,7 @@ impl Kernel for Netlink {
             })?;
         let addresses = self
             .requests
-            .dump(DumpOf::Addresses, decode::link_address)?;
+            .dump(DumpOf::Addresses, |m| decode_link::link_address(m.payload))?;
         Ok((links, addresses))
     }
 

@@ -234,7 +234,8 @@ impl Reconciler {
 
     fn want_hop(&mut self, name: HopName, hop: Hop) {
         if self.objects {
-            let id = self.names.assign(name, hop);
+            let there = &self.nexthops;
+            let id = self.names.assign(name, hop, |id| there.entry(id).is_some());
             self.nexthops.want(id, hop);
         } else if let Some(old) = self.inline_hops.insert(name, hop)
             && old != hop

@@ -224,7 +224,7 @@ fn wants<K: Ord + Clone, V: PartialEq + Clone>(
 ) -> impl Iterator<Item = (&K, &V, Option<&V>, bool)> {
     delta.pending().filter_map(|(key, state)| match state {
         State::Missing { want, lost } => Some((key, want, None, *lost)),
-        State::Wrong { want, have } => Some((key, want, Some(have), true)),
+        State::Wrong(wrong) => Some((key, &wrong.want, Some(&wrong.have), true)),
         State::InSync(_) | State::Stale { .. } => None,
     })
 }
@@ -234,7 +234,7 @@ fn stale<K: Ord + Clone, V: PartialEq + Clone>(
 ) -> impl Iterator<Item = (&K, &V)> {
     delta.pending().filter_map(|(key, state)| match state {
         State::Stale { have } => Some((key, have)),
-        State::InSync(_) | State::Missing { .. } | State::Wrong { .. } => None,
+        State::InSync(_) | State::Missing { .. } | State::Wrong(_) => None,
     })
 }
 
