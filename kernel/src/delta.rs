@@ -89,6 +89,15 @@ pub struct Refused {
     pub due: Instant,
 }
 
+/// Which refused changes are tried again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Due {
+    /// Those whose time has come.
+    By(Instant),
+    /// All: what stood in their way is gone.
+    Always,
+}
+
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
@@ -191,10 +200,14 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         tries
     }
 
-    /// Makes refused changes pending whose time has come.
-    pub fn release_due(&mut self, now: Instant) {
-        let due = self.refused.iter().filter(|(_, r)| r.due <= now);
-        self.pending.extend(due.map(|(key, _)| key.clone()));
+    /// Makes refused changes pending that are due.
+    pub fn release(&mut self, due: Due) {
+        let is_due = |refused: &Refused| match due {
+            Due::By(now) => refused.due <= now,
+            Due::Always => true,
+        };
+        let keys = self.refused.iter().filter(|(_, refused)| is_due(refused));
+        self.pending.extend(keys.map(|(key, _)| key.clone()));
     }
 
     /// When the next refused change is due that is not pending already.
@@ -363,7 +376,7 @@ mod tests {
         );
         assert_eq!(delta.drift(), 2);
         let due = delta.next_due().unwrap();
-        delta.release_due(due);
+        delta.release(Due::By(due));
         assert_eq!(pending(&delta).len(), 2);
         assert_eq!(delta.refuse(&1, refusal(), due), 2);
         assert!(delta.next_due().unwrap() - due > due - now);

@@ -21,7 +21,7 @@ mod speaker;
 mod sysctl;
 
 pub use change::{Change, Refusal};
-pub use delta::{Delta, State};
+pub use delta::{Delta, Due, State, Wrong};
 pub use entry::{Entry, Hop, HopName, Key, NexthopId, Route, RouteKey, RouteTarget, To};
 pub use fake::FakeKernel;
 pub use link::{Address, IfIndex, Link, Mac, OUR_ALIAS, ParseMacError, VxlanDevice};

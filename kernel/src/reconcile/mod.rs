@@ -66,6 +66,8 @@ pub struct Reconciler {
     /// Routes that flannel may have left.
     leftovers: Vec<(RouteKey, Route)>,
     dump_needed: bool,
+    /// What was refused can go well now: a link came up.
+    retry_now: bool,
 }
 
 impl Reconciler {
@@ -88,6 +90,7 @@ impl Reconciler {
             routes: Delta::default(),
             leftovers: Vec::new(),
             dump_needed: true,
+            retry_now: false,
         }
     }
 

@@ -130,6 +130,7 @@ impl Reconciler {
         let index = link.index;
         if let Some(before) = self.links.get(&index) {
             self.dump_needed |= lost_entries(before, Some(&link));
+            self.retry_now |= came_up(before, &link);
             if before.name != link.name {
                 let name = before.name.clone();
                 self.devices.observe_gone(&name);
@@ -232,8 +233,14 @@ impl Reconciler {
     }
 }
 
-/// Whether the kernel dropped entries that hung on this link: it went down,
-/// lost its carrier, or came back.
+/// Whether the kernel dropped entries that hung on this link, because it is
+/// gone, went down, or lost its carrier (`fib_netdev_event`,
+/// `nh_netdev_event`).
 fn lost_entries(before: &Link, after: Option<&Link>) -> bool {
-    after.is_none_or(|after| (before.up, before.carrier) != (after.up, after.carrier))
+    after.is_none_or(|after| (before.up && !after.up) || (before.carrier && !after.carrier))
+}
+
+/// Whether entries that were refused while the link was down can be put.
+fn came_up(before: &Link, after: &Link) -> bool {
+    (!before.up && after.up) || (!before.carrier && after.carrier)
 }

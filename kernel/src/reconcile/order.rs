@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::change::{Change, Refusal};
-use crate::delta::{Delta, State};
+use crate::delta::{Delta, Due, State};
 use crate::entry::NexthopId;
 use crate::link::Address;
 
@@ -52,13 +52,17 @@ impl Reconciler {
     }
 
     fn release_due(&mut self, now: Instant) {
-        self.devices.release_due(now);
-        self.addresses.release_due(now);
-        self.sysctls.release_due(now);
-        self.neighbours.release_due(now);
-        self.fdb.release_due(now);
-        self.nexthops.release_due(now);
-        self.routes.release_due(now);
+        let due = match std::mem::take(&mut self.retry_now) {
+            true => Due::Always,
+            false => Due::By(now),
+        };
+        self.devices.release(due);
+        self.addresses.release(due);
+        self.sysctls.release(due);
+        self.neighbours.release(due);
+        self.fdb.release(due);
+        self.nexthops.release(due);
+        self.routes.release(due);
     }
 
     fn puts(&self) -> impl Iterator<Item = Change> + '_ {

@@ -28,6 +28,9 @@ pub(super) async fn list(endpoints: &Endpoints, keys: &Keys) -> Result<Listing, 
         page: FIRST_PAGE,
     };
     let (mut listing, mut page) = reader.first().await?;
+    listing
+        .leases
+        .reserve_exact(usize::try_from(page.count).unwrap_or_default().min(1 << 20));
     let following = (page.count - reader.page) / FOLLOWING_PAGES;
     reader.page = following.clamp(reader.page, LARGEST_PAGE.max(reader.page));
     loop {
@@ -136,7 +139,6 @@ impl From<GetResponse> for Page {
 }
 
 fn add(listing: &mut Listing, keys: &Keys, kvs: &[KeyValue]) {
-    listing.leases.reserve(kvs.len());
     for kv in kvs {
         listing.add(keys.entry(kv));
     }
