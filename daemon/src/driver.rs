@@ -154,7 +154,7 @@ impl<S: LeaseStore> Driver<S> {
         let now = Instant::now();
         agent.handle(Input::Own(acquired.lease), now);
         agent.handle(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]), now);
-        let daemon = Daemon::new(store.describe(), config.lease_ttl, started);
+        let daemon = Daemon::new(start::describe_store(&config), config.lease_ttl, started);
         let revision = acquired.revision;
         Driver {
             config,
@@ -336,12 +336,11 @@ impl<S: LeaseStore> Driver<S> {
     fn take_store(&mut self, event: StoreEvent, hints: &mpsc::Sender<Hint>) {
         match event {
             StoreEvent::Leases(events) => {
-                let own = self.agent.local().block;
                 if events
                     .iter()
-                    .any(|event| matches!(event, LeaseEvent::Gone(block) if *block == own))
+                    .any(|event| self.agent.local().loses_its_lease_by(event))
                 {
-                    let _ = hints.try_send(Hint::Deleted);
+                    let _ = hints.try_send(Hint::Lost);
                 }
                 self.tell(Input::Leases(events));
             }

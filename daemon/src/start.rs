@@ -20,7 +20,7 @@ use crate::underlay::{self, Facts, Families, Underlay, UnderlayError};
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("the network config in {store}: {why}")]
+    #[error("{store}: {why}")]
     Config { store: String, why: ConfigError },
     #[error(transparent)]
     Backend(#[from] BackendError),

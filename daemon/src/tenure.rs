@@ -29,8 +29,8 @@ pub(crate) enum TenureEvent {
 /// Told to the task.
 #[derive(Debug)]
 pub(crate) enum Hint {
-    /// The own key was seen to be deleted.
-    Deleted,
+    /// The own key was seen to be deleted, or to be another node's.
+    Lost,
 }
 
 /// Who holds which lease, and how to get it again.
@@ -63,7 +63,7 @@ impl<S: LeaseStore> Tenure<S> {
                 () = events.closed() => return,
             };
             let renewal = match hint {
-                Some(Hint::Deleted) => Ok(Renewal::Gone),
+                Some(Hint::Lost) => Ok(Renewal::Gone),
                 None => self.store.renew(&self.lease, ttl).await,
             };
             let event = match renewal {

@@ -122,7 +122,7 @@ impl<K, V> Default for Delta<K, V> {
 impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
     /// The table shall hold `value` under `key`.
     pub fn want(&mut self, key: K, value: V) {
-        self.change(key, |state| match state {
+        self.change(key, Why::Wish, |state| match state {
             Some(state) if state.want() == Some(&value) => Next::Same,
             _ => Next::state(Some(value), state.and_then(State::have).cloned(), false),
         });
@@ -130,14 +130,14 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
 
     /// The table need not hold `key` any more.
     pub fn unwant(&mut self, key: &K) {
-        self.change(key.clone(), |state| {
+        self.change(key.clone(), Why::Wish, |state| {
             Next::state(None, state.and_then(State::have).cloned(), false)
         });
     }
 
     /// The kernel was seen to hold `value` under `key`.
     pub fn observe(&mut self, key: K, value: V) {
-        self.change(key, |state| match state {
+        self.change(key, Why::Sight, |state| match state {
             Some(state) if state.have() == Some(&value) => Next::Same,
             _ => Next::state(state.and_then(State::want).cloned(), Some(value), false),
         });
@@ -145,7 +145,7 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
 
     /// The kernel was seen not to hold `key`.
     pub fn observe_gone(&mut self, key: &K) {
-        self.change(key.clone(), |state| match state {
+        self.change(key.clone(), Why::Sight, |state| match state {
             Some(state) if state.have().is_some() => Next::state(state.want().cloned(), None, true),
             _ => Next::Same,
         });
@@ -175,7 +175,7 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
 
     /// The kernel carried out the change of `key` that made it `have`.
     pub fn done(&mut self, key: &K, have: Option<V>) {
-        self.change(key.clone(), |state| {
+        self.change(key.clone(), Why::Done, |state| {
             Next::state(state.and_then(State::want).cloned(), have, false)
         });
     }
@@ -207,7 +207,14 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
             Due::Always => true,
         };
         let keys = self.refused.iter().filter(|(_, refused)| is_due(refused));
-        self.pending.extend(keys.map(|(key, _)| key.clone()));
+        let keys: Vec<K> = keys.map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            if self.is_settled(&key) {
+                self.refused.remove(&key);
+            } else {
+                self.pending.insert(key);
+            }
+        }
     }
 
     /// When the next refused change is due that is not pending already.
@@ -220,9 +227,9 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
             .min()
     }
 
-    /// Why the change of `key` waits, if the kernel refused it.
+    /// Why the entry is not as wanted, if the kernel refused the change.
     pub fn refusal(&self, key: &K) -> Option<&Refused> {
-        self.refused.get(key)
+        self.refused.get(key).filter(|_| !self.is_settled(key))
     }
 
     /// All entries in order.
@@ -250,11 +257,17 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         let waiting = self
             .refused
             .keys()
-            .filter(|key| !self.pending.contains(*key));
+            .filter(|key| !self.pending.contains(*key) && !self.is_settled(key));
         self.pending.len() + waiting.count()
     }
 
-    fn change(&mut self, key: K, next: impl FnOnce(Option<&State<V>>) -> Next<V>) {
+    fn is_settled(&self, key: &K) -> bool {
+        matches!(self.entries.get(key), None | Some(State::InSync(_)))
+    }
+
+    /// A sighting does not end the wait after a refusal: when the kernel takes
+    /// back what it could not finish, it tells of both.
+    fn change(&mut self, key: K, why: Why, next: impl FnOnce(Option<&State<V>>) -> Next<V>) {
         let entry = self.entries.entry(key);
         let state = match &entry {
             Entry::Vacant(_) => next(None),
@@ -262,10 +275,12 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         };
         let Next::State(state) = state else { return };
         let key = entry.key().clone();
-        self.refused.remove(&key);
+        if why != Why::Sight {
+            self.refused.remove(&key);
+        }
         match &state {
             None | Some(State::InSync(_)) => self.pending.remove(&key),
-            Some(_) => self.pending.insert(key),
+            Some(_) => !self.refused.contains_key(&key) && self.pending.insert(key),
         };
         match (entry, state) {
             (Entry::Vacant(entry), Some(state)) => {
@@ -276,6 +291,17 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
             (Entry::Vacant(_), None) => {}
         }
     }
+}
+
+/// Why an entry changes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Somebody wants something else.
+    Wish,
+    /// The kernel was seen to hold something else.
+    Sight,
+    /// The kernel carried out a change of ours.
+    Done,
 }
 
 /// What becomes of an entry.
@@ -398,6 +424,32 @@ mod tests {
                 }
             )]
         );
+    }
+
+    #[test]
+    fn an_entry_that_flickers_while_it_is_refused_does_not_cut_the_wait_short() {
+        let now = Instant::now();
+        let mut delta = Delta::default();
+        delta.want(1, 7);
+        delta.refuse(&1, refusal(), now);
+        delta.observe(1, 7);
+        delta.observe_gone(&1);
+        assert_eq!(pending(&delta), []);
+        assert_eq!((delta.drift(), delta.next_due().is_some()), (1, true));
+        delta.release(Due::By(delta.next_due().unwrap()));
+        assert_eq!(pending(&delta).len(), 1);
+        assert_eq!(delta.refuse(&1, refusal(), now), 2);
+    }
+
+    #[test]
+    fn an_entry_that_came_right_by_itself_is_not_refused_any_more() {
+        let mut delta = Delta::default();
+        delta.want(1, 7);
+        delta.refuse(&1, refusal(), Instant::now());
+        delta.observe(1, 7);
+        assert_eq!((delta.drift(), delta.refusal(&1).is_none()), (0, true));
+        delta.release(Due::Always);
+        assert_eq!(delta.next_due(), None);
     }
 
     proptest! {

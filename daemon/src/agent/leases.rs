@@ -79,7 +79,9 @@ impl Agent {
 
     fn put(&mut self, lease: Lease, released: &mut Vec<Key>) {
         if lease.block == self.local.block {
-            self.own = Some(lease);
+            if self.local.is_mine(&lease) {
+                self.own = Some(lease);
+            }
             return;
         }
         let block = lease.block;

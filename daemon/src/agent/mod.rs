@@ -150,7 +150,10 @@ impl Agent {
             Vec::new()
         };
         if changes.is_empty() {
-            self.ready |= self.listed && self.dumped && !self.reconciler.needs_dump();
+            self.ready |= self.listed
+                && self.dumped
+                && !self.reconciler.needs_dump()
+                && self.reconciler.has_its_devices();
             return None;
         }
         Some(Output::Apply(changes))

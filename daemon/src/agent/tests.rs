@@ -154,6 +154,17 @@ fn it_is_not_ready_before_a_complete_listing() {
 }
 
 #[test]
+fn it_is_not_ready_while_the_kernel_refuses_its_device() {
+    let mut kernel = FakeKernel::with_underlay("10.99.0.1/24");
+    kernel.refuse_next = 1;
+    let mut world = World::on(kernel, vxlan());
+    world.tell(reset(vec![lease(2, 2, 2, 1)]));
+    assert!(!world.agent.is_ready());
+    world.wait();
+    assert!(world.agent.is_ready());
+}
+
+#[test]
 fn nothing_stale_is_deleted_before_a_complete_listing() {
     let mut world = World::new(Backend::HostGw);
     let stale = Hop {

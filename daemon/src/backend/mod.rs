@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 use kernel::{Entry, IfIndex, Mac, RouteKey, Sysctl, To};
-use subnet_alloc::Block;
+use subnet_alloc::{Block, Lease, LeaseEvent};
 
 use crate::underlay::Underlay;
 
@@ -174,6 +174,32 @@ impl Local {
             })
         };
         networks(block).all(within)
+    }
+
+    /// Whether this is the word that the own block is not, or not any more, this
+    /// node's.
+    pub(crate) fn loses_its_lease_by(&self, event: &LeaseEvent) -> bool {
+        match event {
+            LeaseEvent::Gone(block) => *block == self.block,
+            LeaseEvent::Put(lease) => lease.block == self.block && !self.is_mine(lease),
+            LeaseEvent::Reset(leases) => !leases
+                .iter()
+                .any(|lease| lease.block == self.block && self.is_mine(lease)),
+        }
+    }
+
+    /// Whether a lease names this node, by address or by name.
+    pub(crate) fn is_mine(&self, lease: &Lease) -> bool {
+        let attrs = &lease.attrs;
+        let addresses = [
+            attrs.underlay_v4.map(IpAddr::V4),
+            attrs.underlay_v6.map(IpAddr::V6),
+        ];
+        addresses
+            .into_iter()
+            .flatten()
+            .any(|ip| self.underlay.is_own(ip))
+            || attrs.node.as_ref() == Some(&self.node)
     }
 
     /// The MTU that pods get: the least over the enabled families.

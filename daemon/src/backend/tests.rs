@@ -208,3 +208,25 @@ fn pods_get_what_the_tunnel_leaves() {
     dual.underlay.v6 = Some("fd99::1".parse().unwrap());
     assert_eq!(dual.pod_mtu(), 1430);
 }
+
+#[test]
+fn the_own_lease_is_lost_when_it_is_gone_or_another_nodes() {
+    let local = local(vxlan(false));
+    let own = |value: &str| Lease {
+        block: local.block,
+        ..lease(value)
+    };
+    let mine = own(&vxlan_value("10.99.0.1"));
+    let foreign = own(&vxlan_value("10.99.0.2"));
+    for (event, lost) in [
+        (LeaseEvent::Gone(local.block), true),
+        (LeaseEvent::Gone(block("10.244.60.0-24")), false),
+        (LeaseEvent::Put(mine.clone()), false),
+        (LeaseEvent::Put(foreign.clone()), true),
+        (LeaseEvent::Reset(vec![mine]), false),
+        (LeaseEvent::Reset(vec![foreign]), true),
+        (LeaseEvent::Reset(vec![]), true),
+    ] {
+        assert_eq!(local.loses_its_lease_by(&event), lost, "{event:?}");
+    }
+}

@@ -104,7 +104,7 @@ pub(crate) struct Show {
 pub(crate) enum Topic {
     /// Where packets to each block go, why, and whether the kernel agrees
     Routes,
-    /// Who holds which block, and until when
+    /// Who holds which block
     Leases,
     /// The other nodes' VTEPs: neighbour and FDB entries
     Neighbours,

@@ -106,8 +106,8 @@ pub(crate) struct EtcdFlags {
 }
 
 /// How this node's underlay interface and addresses are found: the first rule that finds an
-/// interface wins, in the order of these fields; without any rule it is the interface of the
-/// default route.
+/// interface wins, in the order of these fields; without any rule it is the interface towards the
+/// store, else that of the default route, else the only one that has an address.
 #[derive(Clone, Debug)]
 pub(crate) struct UnderlayChoice {
     /// Names or addresses of interfaces.

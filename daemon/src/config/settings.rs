@@ -93,8 +93,8 @@ pub(super) struct StoreSettings {
 pub(super) struct UnderlaySettings {
     /// Interface to other nodes, by name or by address (repeat: the first that exists wins)
     ///
-    /// Without --iface, --iface-regex and --iface-can-reach it is the interface of the default
-    /// route.
+    /// Without --iface, --iface-regex and --iface-can-reach it is the interface towards the store,
+    /// else that of the default route, else the only one that has an address.
     #[arg(long, value_name = "NAME|IP", value_delimiter = ',')]
     pub(super) iface: Vec<String>,
 

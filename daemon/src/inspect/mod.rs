@@ -94,15 +94,13 @@ pub(crate) fn answer_early(request: Request, config: &Config) {
 }
 
 fn ready(agent: &Agent) -> Answer {
-    match agent.is_ready() {
-        true => Answer {
-            good: true,
-            text: "twill is ready\n".into(),
-        },
-        false => Answer {
-            good: false,
-            text: "twill is not ready yet: the kernel is being programmed\n".into(),
-        },
+    let text = match agent.is_ready() {
+        true => "twill is ready\n".to_owned(),
+        false => format!("twill is not ready yet: {}\n", status::unready(agent)),
+    };
+    Answer {
+        good: agent.is_ready(),
+        text,
     }
 }
 

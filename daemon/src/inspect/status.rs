@@ -1,5 +1,6 @@
 //! `twill show status`.
 
+use kernel::Key;
 use serde::{Deserialize, Serialize};
 use subnet_alloc::Hold;
 
@@ -21,7 +22,7 @@ pub(crate) struct Status {
     pub(crate) uptime_s: u64,
     /// All that the first listing asked for is in the kernel.
     pub(crate) ready: bool,
-    /// What it waits for, before it has a block.
+    /// What it waits for while it is not ready.
     pub(crate) waiting: Option<String>,
     /// The backend and its options.
     pub(crate) backend: Option<String>,
@@ -69,7 +70,7 @@ impl Status {
         Status {
             uptime_s: daemon.started.elapsed().as_secs(),
             ready: agent.is_ready(),
-            waiting: None,
+            waiting: (!agent.is_ready()).then(|| unready(agent)),
             backend: Some(local.backend.to_string()),
             underlay: Some(local.underlay.to_string()),
             block: Some(local.block.to_string()),
@@ -115,8 +116,7 @@ impl Status {
             "ready",
             match &self.waiting {
                 Some(waiting) => format!("no: {waiting}"),
-                None if self.ready => "yes".to_owned(),
-                None => "no: the kernel is being programmed".to_owned(),
+                None => "yes".to_owned(),
             },
         );
         for (name, value) in [
@@ -158,4 +158,13 @@ impl Status {
         );
         text
     }
+}
+
+/// What stands between the daemon and being ready.
+pub(super) fn unready(agent: &Agent) -> String {
+    let refused = agent.reconciler().rows().find_map(|row| {
+        let (why, _) = row.refused.filter(|_| matches!(row.key, Key::Device(_)))?;
+        Some(format!("the kernel refuses {}: {why}", row.key))
+    });
+    refused.unwrap_or_else(|| "the kernel is being programmed".to_owned())
 }

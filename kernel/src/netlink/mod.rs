@@ -87,7 +87,6 @@ impl Netlink {
         for protocol in std::iter::once(interest.protocol).chain(boot) {
             for family in [AF_INET, AF_INET6] {
                 let read = |m: &decode::Message<'_>| match decode::notification(m)? {
-                    // Kernels before 4.20 ignore the filter.
                     Notification::Route { key, route, .. } if route.protocol == protocol => {
                         Some((key, route))
                     }

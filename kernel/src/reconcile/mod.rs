@@ -216,6 +216,11 @@ impl Reconciler {
         }
     }
 
+    /// The devices that are wanted are there as wanted.
+    pub fn has_its_devices(&self) -> bool {
+        self.devices.drift() == 0
+    }
+
     /// How many entries are not as wanted.
     pub fn drift(&self) -> usize {
         self.devices.drift()
@@ -228,8 +233,8 @@ impl Reconciler {
     }
 
     fn want_device(&mut self, name: String, device: VxlanDevice) {
-        self.devices.want(name.clone(), device);
         let there = self.link_named(&name).map(|link| link.index);
+        self.devices.want(name, device);
         if let Some(index) = there {
             self.observe_device(index);
         }

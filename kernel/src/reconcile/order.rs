@@ -9,6 +9,7 @@ use crate::change::{Change, Refusal};
 use crate::delta::{Delta, Due, State};
 use crate::entry::NexthopId;
 use crate::link::Address;
+use crate::sysctl::Sysctl;
 
 use super::{Reconciler, Scope};
 
@@ -246,6 +247,11 @@ fn stale<K: Ord + Clone, V: PartialEq + Clone>(
 fn is_fine(change: &Change, errno: i32) -> bool {
     match change {
         Change::PutAddress { .. } => errno == libc::EEXIST,
+        // A kernel without IPv6 takes no router advertisements either.
+        Change::PutSysctl {
+            sysctl: Sysctl::AcceptRa(_),
+            ..
+        } => errno == libc::ENOENT,
         removal if removal.is_removal() => {
             matches!(
                 errno,
