@@ -99,6 +99,8 @@ pub enum Due {
 }
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
+/// A table with so few entries is not worth keeping as it is.
+const FEW: usize = 16;
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
 /// Want and have of one table.
@@ -128,6 +130,30 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         });
     }
 
+    /// The table shall hold all of this; the later of two values of one key
+    /// counts. A table with next to nothing in it is made in one go: its tree
+    /// then has no half-full nodes, as it would when it grows in order.
+    pub fn want_all(&mut self, wishes: Vec<(K, V)>) {
+        if self.entries.len() > FEW {
+            return wishes
+                .into_iter()
+                .for_each(|(key, value)| self.want(key, value));
+        }
+        let missing = |(key, want)| (key, State::Missing { want, lost: false });
+        let made = wishes.into_iter().map(missing).collect();
+        let before = std::mem::replace(&mut self.entries, made);
+        self.pending = self.entries.keys().cloned().collect();
+        for (key, state) in before {
+            if let Some(have) = state.have() {
+                self.observe(key.clone(), have.clone());
+            }
+            if let (Some(want), None) = (state.want(), self.entries.get(&key).and_then(State::want))
+            {
+                self.want(key, want.clone());
+            }
+        }
+    }
+
     /// The table need not hold `key` any more.
     pub fn unwant(&mut self, key: &K) {
         self.change(key.clone(), Why::Wish, |state| {
@@ -153,6 +179,12 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
 
     /// The kernel holds exactly this.
     pub fn resync(&mut self, dump: impl IntoIterator<Item = (K, V)>) {
+        if self.entries.is_empty() {
+            let stale = |(key, have)| (key, State::Stale { have });
+            self.entries = dump.into_iter().map(stale).collect();
+            self.pending = self.entries.keys().cloned().collect();
+            return;
+        }
         let dump: BTreeMap<K, V> = dump.into_iter().collect();
         let gone = |(key, state): (&K, &State<V>)| {
             (state.have().is_some() && !dump.contains_key(key)).then(|| key.clone())
@@ -360,6 +392,38 @@ mod tests {
                 }
             )]
         );
+    }
+
+    #[test]
+    fn wishes_that_come_together_are_wanted_as_if_they_came_alone_and_the_later_counts() {
+        let mut together = Delta::default();
+        together.want_all(vec![(1, 7), (2, 8), (1, 9)]);
+        let mut alone = Delta::default();
+        for (key, value) in [(1, 7), (2, 8), (1, 9)] {
+            alone.want(key, value);
+        }
+        assert_eq!(pending(&together), pending(&alone));
+    }
+
+    #[test]
+    fn wishes_that_come_together_keep_what_was_wanted_and_seen_before() {
+        let mut delta = Delta::default();
+        delta.want(1, 7);
+        delta.observe(2, 8);
+        delta.observe(3, 9);
+        delta.want_all(vec![(2, 8), (3, 8)]);
+        assert_eq!(
+            delta.iter().map(|(_, s)| s.clone()).collect::<Vec<_>>(),
+            [
+                State::Missing {
+                    want: 7,
+                    lost: false
+                },
+                State::InSync(8),
+                State::Wrong(Box::new(Wrong { want: 8, have: 9 })),
+            ]
+        );
+        assert_eq!(pending(&delta).len(), 2);
     }
 
     #[test]

@@ -25,36 +25,40 @@ impl Agent {
 
     /// Plans everything from the start: this node's side is another one.
     pub(super) fn plan_all(&mut self) {
-        let before: BTreeSet<Key> = self.reconciler.wanted_keys().into_iter().collect();
-        let mut after = BTreeSet::new();
-        self.contested.clear();
-        for entry in self.own_entries() {
-            after.insert(entry.key());
-            self.reconciler.want(entry);
+        let mut entries = self.own_entries();
+        if self.dumped {
+            let remotes = by_age(&self.remotes);
+            entries.extend(
+                remotes
+                    .iter()
+                    .flat_map(|(block, remote)| self.entries_of(block, remote)),
+            );
         }
-        let remotes = if self.dumped {
-            std::mem::take(&mut self.remotes)
-        } else {
-            BTreeMap::new()
-        };
-        for (block, remote) in by_age(&remotes) {
-            for entry in self.entries_of(block, remote) {
-                let key = entry.key();
-                let again =
-                    self.reconciler.wants(&key) && (!before.contains(&key) || after.contains(&key));
-                if again {
-                    self.contested.insert(key.clone());
-                }
-                if before.contains(&key) {
-                    after.insert(key);
-                }
-                self.reconciler.want(entry);
-            }
+        let mut stale: BTreeSet<Key> = self.reconciler.wanted_keys().collect();
+        for entry in &entries {
+            stale.remove(&entry.key());
         }
-        self.remotes.extend(remotes);
-        for key in before.difference(&after) {
+        let wishes = entries.len();
+        self.reconciler.want_all(entries);
+        for key in &stale {
             self.reconciler.unwant(key);
         }
+        self.contested.clear();
+        if self.reconciler.wanted_keys().count() < wishes {
+            self.contested = self.wanted_twice();
+        }
+    }
+
+    fn wanted_twice(&self) -> BTreeSet<Key> {
+        let (mut once, mut twice) = (BTreeSet::new(), BTreeSet::new());
+        for (block, remote) in &self.remotes {
+            for entry in self.entries_of(block, remote) {
+                if !once.insert(entry.key()) {
+                    twice.insert(entry.key());
+                }
+            }
+        }
+        twice
     }
 
     fn reset(&mut self, mut leases: Vec<Lease>, released: &mut Vec<Key>) {
@@ -66,8 +70,12 @@ impl Agent {
             .collect();
         // Of two leases that want the same entry, the younger one is believed.
         leases.sort_by_key(|lease| lease.revision);
-        for lease in leases {
-            self.put(lease, released);
+        if self.remotes.is_empty() && !self.dumped {
+            self.take_in_bulk(leases);
+        } else {
+            leases
+                .into_iter()
+                .for_each(|lease| self.put(lease, released));
         }
         for block in gone {
             self.gone(&block, released);
@@ -75,6 +83,23 @@ impl Agent {
         if !std::mem::replace(&mut self.listed, true) {
             self.adopt();
         }
+    }
+
+    /// The first listing at once: a map that is made in one go has no half-full
+    /// nodes, and nothing can be released yet.
+    fn take_in_bulk(&mut self, leases: Vec<Lease>) {
+        let (mut remotes, mut skipped) = (Vec::new(), Vec::new());
+        for lease in leases {
+            match Remote::read(&lease, &self.local) {
+                _ if lease.block == self.local.block => {
+                    self.own = self.local.is_mine(&lease).then_some(lease)
+                }
+                Ok(remote) => remotes.push((lease.block, remote)),
+                Err(why) => skipped.push((lease.block, why)),
+            }
+        }
+        self.remotes = remotes.into_iter().collect();
+        self.skipped = skipped.into_iter().collect();
     }
 
     fn put(&mut self, lease: Lease, released: &mut Vec<Key>) {

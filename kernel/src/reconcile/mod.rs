@@ -125,24 +125,43 @@ impl Reconciler {
         }
     }
 
-    /// Nothing is wanted any more; what is there stays known.
-    pub fn unwant_all(&mut self) {
-        for key in self.wanted_keys() {
-            self.unwant(&key);
+    /// The kernel shall hold all of this. Of two wishes of the same name the
+    /// later one counts.
+    pub fn want_all(&mut self, entries: Vec<Entry>) {
+        let (mut neighbours, mut fdb, mut routes) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in entries {
+            match entry {
+                Entry::Neighbour(link, ip, mac) => neighbours.push(((link, ip), mac)),
+                Entry::Fdb(link, mac, dst) => fdb.push(((link, mac), dst)),
+                Entry::Route(key, to) => routes.extend(self.route(to).map(|route| (key, route))),
+                other => self.want(other),
+            }
         }
+        self.neighbours.want_all(neighbours);
+        self.fdb.want_all(fdb);
+        self.routes.want_all(routes);
     }
 
     /// The names of all that is wanted, routes before the hops that they name.
-    pub fn wanted_keys(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> = wanted(&self.routes).map(|key| Key::Route(*key)).collect();
-        keys.extend(self.names.names().map(Key::Hop));
-        keys.extend(self.inline_hops.keys().copied().map(Key::Hop));
-        keys.extend(wanted(&self.fdb).map(|(link, mac)| Key::Fdb(*link, *mac)));
-        keys.extend(wanted(&self.neighbours).map(|(link, ip)| Key::Neighbour(*link, *ip)));
-        keys.extend(wanted(&self.sysctls).map(|sysctl| Key::Sysctl(sysctl.clone())));
-        keys.extend(wanted(&self.addresses).map(|a| Key::Address(a.link, a.network)));
-        keys.extend(wanted(&self.devices).map(|name| Key::Device(name.clone())));
-        keys
+    pub fn wanted_keys(&self) -> impl Iterator<Item = Key> + '_ {
+        let routes = wanted(&self.routes).map(|key| Key::Route(*key));
+        let hops = self
+            .names
+            .names()
+            .chain(self.inline_hops.keys().copied())
+            .map(Key::Hop);
+        let fdb = wanted(&self.fdb).map(|(link, mac)| Key::Fdb(*link, *mac));
+        let neighbours = wanted(&self.neighbours).map(|(link, ip)| Key::Neighbour(*link, *ip));
+        let sysctls = wanted(&self.sysctls).map(|sysctl| Key::Sysctl(sysctl.clone()));
+        let addresses = wanted(&self.addresses).map(|a| Key::Address(a.link, a.network));
+        let devices = wanted(&self.devices).map(|name| Key::Device(name.clone()));
+        routes
+            .chain(hops)
+            .chain(fdb)
+            .chain(neighbours)
+            .chain(sysctls)
+            .chain(addresses)
+            .chain(devices)
     }
 
     /// What a dump has to contain to be taken in by [`resync`](Self::resync).
@@ -260,6 +279,14 @@ impl Reconciler {
     }
 
     fn want_route(&mut self, key: RouteKey, to: To) {
+        if let Some(route) = self.route(to) {
+            self.routes.want(key, route);
+        }
+    }
+
+    /// The route that leads there; a hop has to be wanted before the routes that
+    /// name it.
+    fn route(&self, to: To) -> Option<Route> {
         let target = match to {
             To::Unreachable => Some(RouteTarget::Unreachable),
             To::Via(name) if self.objects => self.names.id(name).map(RouteTarget::Nexthop),
@@ -269,19 +296,11 @@ impl Reconciler {
                 .copied()
                 .map(RouteTarget::Gateway),
         };
-        debug_assert!(
-            target.is_some(),
-            "route {key:?} names a hop that is not wanted"
-        );
-        if let Some(target) = target {
-            self.routes.want(
-                key,
-                Route {
-                    target,
-                    protocol: self.ownership.protocol,
-                },
-            );
-        }
+        debug_assert!(target.is_some(), "{to:?} names a hop that is not wanted");
+        Some(Route {
+            target: target?,
+            protocol: self.ownership.protocol,
+        })
     }
 
     /// Without nexthop objects, a hop that changes moves its routes one by one.
