@@ -61,28 +61,30 @@ impl BackendConfig {
         }
     }
 
-    pub(crate) fn read(config: &mut Fields) -> Result<BackendConfig, ConfigError> {
-        let mut fields: Fields = config.take("Backend")?.unwrap_or_default();
+    pub(crate) fn read(config: &Fields<'_>) -> Result<BackendConfig, ConfigError> {
+        let fields: Fields<'_> = config.take("Backend")?.unwrap_or_default();
         let kind: Option<String> = fields.take("Type")?;
         let kind = kind.filter(|kind| !kind.is_empty());
         Ok(BackendConfig {
             kind_given: kind.is_some(),
             kind: kind.map_or("vxlan".to_owned(), |kind| kind.to_ascii_lowercase()),
-            options: options(fields)?,
+            options: options(&fields)?,
         })
     }
 }
 
-fn options(fields: Fields) -> Result<BTreeMap<String, Value>, ConfigError> {
-    let read = |(key, raw): (String, Box<serde_json::value::RawValue>)| {
+fn options(fields: &Fields<'_>) -> Result<BTreeMap<String, Value>, ConfigError> {
+    let read = |(key, raw): (&str, &serde_json::value::RawValue)| {
         let value = serde_json::from_str(raw.get()).map_err(|why| ConfigError::Value {
             key: "Backend",
             value: raw.get().chars().take(80).collect(),
             why: why.to_string(),
         })?;
-        Ok((key, value))
+        Ok((key.to_ascii_lowercase(), value))
     };
-    fields.rest().into_iter().map(read).collect()
+    let is_option =
+        |(key, _): &(&str, &serde_json::value::RawValue)| !key.eq_ignore_ascii_case("Type");
+    fields.iter().filter(is_option).map(read).collect()
 }
 
 #[cfg(test)]

@@ -63,17 +63,17 @@ const LARGEST: usize = 1 << 20;
 impl NetworkConfig {
     /// Reads flannel's JSON: keys in any case, unknown ones ignored, at most 1 MiB and 32 levels deep.
     pub fn parse(text: &[u8]) -> Result<NetworkConfig, ConfigError> {
-        let mut fields = Fields::read(text, LARGEST)?;
+        let fields = Fields::read(text, LARGEST)?;
         let v4_on = fields.take("EnableIPv4")?.unwrap_or(true);
         let v6_on = fields.take("EnableIPv6")?.unwrap_or(false);
         if !v4_on && !v6_on {
             return Err(ConfigError::NoFamily);
         }
         Ok(NetworkConfig {
-            v4: v4_on.then(|| v4_pool(&mut fields)).transpose()?,
-            v6: v6_on.then(|| v6_pool(&mut fields)).transpose()?,
+            v4: v4_on.then(|| v4_pool(&fields)).transpose()?,
+            v6: v6_on.then(|| v6_pool(&fields)).transpose()?,
             enable_nftables: fields.take("EnableNFTables")?.unwrap_or(false),
-            backend: BackendConfig::read(&mut fields)?,
+            backend: BackendConfig::read(&fields)?,
         })
     }
 
@@ -97,7 +97,7 @@ fn part_fits<N: crate::family::Prefix>(
     }
 }
 
-fn v4_pool(fields: &mut Fields) -> Result<Pool<Ipv4Network>, ConfigError> {
+fn v4_pool(fields: &Fields<'_>) -> Result<Pool<Ipv4Network>, ConfigError> {
     let text = PoolText {
         keys: ["Network", "SubnetLen", "SubnetMin", "SubnetMax"],
         network: fields.take("Network")?,
@@ -120,7 +120,7 @@ fn v4_pool(fields: &mut Fields) -> Result<Pool<Ipv4Network>, ConfigError> {
     )
 }
 
-fn v6_pool(fields: &mut Fields) -> Result<Pool<Ipv6Network>, ConfigError> {
+fn v6_pool(fields: &Fields<'_>) -> Result<Pool<Ipv6Network>, ConfigError> {
     let text = PoolText {
         keys: [
             "IPv6Network",

@@ -1,14 +1,15 @@
 //! Reading JSON as flannel (Go) does, from writers we do not trust: keys in any case, the last one wins, `null` is absent.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The members of one JSON object by lower-case key, each still as text.
+/// The members of one JSON object in their order, each still as text. They borrow from the text: a listing has tens of
+/// thousands of them.
 #[derive(Debug, Default)]
-pub(crate) struct Fields(BTreeMap<String, Box<RawValue>>);
+pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// Why a text is not an object that we are willing to read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,9 +46,9 @@ pub enum BadJson {
 /// The deepest nesting that is read; flannel's own texts have two levels.
 const DEEPEST: usize = 32;
 
-impl Fields {
+impl<'a> Fields<'a> {
     /// Reads an object of at most `limit` bytes.
-    pub(crate) fn read(text: &[u8], limit: usize) -> Result<Fields, BadJson> {
+    pub(crate) fn read(text: &'a [u8], limit: usize) -> Result<Fields<'a>, BadJson> {
         let size = text.len();
         if size > limit {
             return Err(BadJson::TooLarge { size, limit });
@@ -58,18 +59,15 @@ impl Fields {
         serde_json::from_slice(text).map_err(|why| BadJson::Syntax(why.to_string()))
     }
 
-    /// Takes a member out as text; `null` counts as absent.
-    pub(crate) fn raw(&mut self, key: &str) -> Option<Box<RawValue>> {
-        self.0
-            .remove(&key.to_ascii_lowercase())
-            .filter(|value| value.get() != "null")
+    /// A member as text; `null` counts as absent.
+    pub(crate) fn raw(&self, key: &str) -> Option<&'a RawValue> {
+        let is_it = |(name, _): &&(Cow<'a, str>, &'a RawValue)| name.eq_ignore_ascii_case(key);
+        let (_, value) = self.0.iter().rev().find(is_it)?;
+        Some(*value).filter(|value| value.get() != "null")
     }
 
-    /// Takes a member out as a `T`.
-    pub(crate) fn take<T: DeserializeOwned>(
-        &mut self,
-        key: &'static str,
-    ) -> Result<Option<T>, BadJson> {
+    /// A member as a `T`.
+    pub(crate) fn take<T: Deserialize<'a>>(&self, key: &'static str) -> Result<Option<T>, BadJson> {
         let Some(raw) = self.raw(key) else {
             return Ok(None);
         };
@@ -79,9 +77,9 @@ impl Fields {
         }
     }
 
-    /// What was not taken.
-    pub(crate) fn rest(self) -> BTreeMap<String, Box<RawValue>> {
-        self.0
+    /// All members.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(key, value)| (&**key, *value))
     }
 }
 
@@ -93,25 +91,50 @@ pub(crate) fn bad_value(key: &'static str, value: &str, why: impl Into<String>) 
     }
 }
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members;
         impl<'de> Visitor<'de> for Members {
-            type Value = Fields;
+            type Value = Fields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
-                let mut fields = Fields::default();
-                while let Some((key, value)) = map.next_entry::<String, Box<RawValue>>()? {
-                    fields.0.insert(key.to_ascii_lowercase(), value);
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
+                let mut fields = Fields(Vec::with_capacity(8));
+                while let Some((Key(key), value)) = map.next_entry()? {
+                    fields.0.push((key, value));
                 }
                 Ok(fields)
             }
         }
         deserializer.deserialize_map(Members)
+    }
+}
+
+/// A key that is copied only when the text has it escaped.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 
@@ -141,8 +164,10 @@ mod tests {
 
     #[test]
     fn the_last_of_two_spellings_of_a_key_wins() {
-        let mut fields = Fields::read(br#"{"vni":1,"VNI":2}"#, 100).expect("valid");
+        let fields = Fields::read(br#"{"vni":1,"VNI":2}"#, 100).expect("valid");
         assert_eq!(fields.take::<u64>("VNI"), Ok(Some(2)));
+        let escaped = Fields::read(br#"{"\u0056NI":3}"#, 100).expect("valid");
+        assert_eq!(escaped.take::<u64>("VNI"), Ok(Some(3)));
     }
 
     #[test]

@@ -98,15 +98,15 @@ impl LeaseAttrs {
 
     /// Reads a stored value: keys in any case, unknown ones ignored, at most 64 KiB and 32 levels deep.
     pub fn from_json(text: &[u8]) -> Result<LeaseAttrs, BadLease> {
-        let mut fields = Fields::read(text, LARGEST)?;
+        let fields = Fields::read(text, LARGEST)?;
         let backend: Option<String> = fields.take("BackendType")?;
         let node: Option<String> = fields.take("NodeName")?;
         Ok(LeaseAttrs {
-            underlay_v4: underlay_v4(&mut fields)?,
-            underlay_v6: underlay_v6(&mut fields)?,
+            underlay_v4: underlay_v4(&fields)?,
+            underlay_v6: underlay_v6(&fields)?,
             backend: backend.filter(|text| !text.is_empty()),
-            data: fields.raw("BackendData"),
-            data_v6: fields.raw("BackendV6Data"),
+            data: fields.raw("BackendData").map(ToOwned::to_owned),
+            data_v6: fields.raw("BackendV6Data").map(ToOwned::to_owned),
             node: node.filter(|text| !text.is_empty()),
         })
     }
@@ -137,7 +137,7 @@ impl Display for LeaseId {
     }
 }
 
-fn underlay_v4(fields: &mut Fields) -> Result<Option<Ipv4Addr>, BadJson> {
+fn underlay_v4(fields: &Fields<'_>) -> Result<Option<Ipv4Addr>, BadJson> {
     let Some(text) = fields.take::<String>("PublicIP")? else {
         return Ok(None);
     };
@@ -148,7 +148,7 @@ fn underlay_v4(fields: &mut Fields) -> Result<Option<Ipv4Addr>, BadJson> {
     }
 }
 
-fn underlay_v6(fields: &mut Fields) -> Result<Option<Ipv6Addr>, BadJson> {
+fn underlay_v6(fields: &Fields<'_>) -> Result<Option<Ipv6Addr>, BadJson> {
     let Some(text) = fields.take::<String>("PublicIPv6")? else {
         return Ok(None);
     };
