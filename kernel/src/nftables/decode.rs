@@ -159,11 +159,7 @@ mod tests {
     fn the_elements_that_are_written_read_back() {
         let addresses: Vec<IpAddr> = vec!["192.0.2.1".parse().unwrap(), [192, 0, 2, 9].into()];
         let mut batch = Batch::starting_at(0);
-        Set::of_addresses("vteps4", Family::V4, &addresses).write(
-            &mut batch,
-            &TableName::default(),
-            1,
-        );
+        Set::new("vteps4", Family::V4, &addresses).write(&mut batch, &TableName::default(), 1);
         let read: Vec<IpAddr> = messages(batch.bytes())
             .filter(|m| m.kind == NEWSETELEM)
             .flat_map(|m| elements(&m))

@@ -38,10 +38,13 @@ use batch::{Attributes, Batch};
 use fingerprint::Fingerprint;
 use firewall::Family;
 use monitor::Monitor;
-use ruleset::{names, write_removal};
-use set::{Set, write_elements};
+use ruleset::{vteps, write_removal};
+use set::Set;
 use socket::Requests;
 use wire::*;
+
+/// How often something is tried that others can spoil.
+const TRIES: u32 = 4;
 
 /// nftables of the network namespace in which this was opened.
 pub struct NfTables {
@@ -64,7 +67,8 @@ impl NfTables {
     }
 
     /// Puts `wanted` in the place of our table, whatever was there: in one
-    /// transaction, so that no packet meets half of it.
+    /// transaction, so that no packet meets half of it. Where nothing is wanted
+    /// an empty table stays: [`delete`](Self::delete) removes it.
     pub fn replace(&mut self, wanted: &Firewall) -> Result<(), NfTablesError> {
         let comment = Fingerprint::of(wanted, &self.table).comment();
         let table = &self.table;
@@ -75,8 +79,9 @@ impl NfTables {
     }
 
     /// Changes who may send to our VXLAN device. Those that are there already,
-    /// or are gone already, are no error; a table that is gone is
-    /// ([`NfTablesError::is_not_found`]).
+    /// or are gone already, are no error. A table that is gone is, and so are
+    /// more than twice as many VTEPs as when the table was last replaced:
+    /// after an error, [`replace`](Self::replace). Who is in both lists may send.
     pub fn update_vteps(&mut self, add: &[IpAddr], remove: &[IpAddr]) -> Result<(), NfTablesError> {
         let table = &self.table;
         let what = format!("known VTEPs of table inet {table}");
@@ -124,7 +129,7 @@ impl NfTables {
     /// Lets the pools' traffic through the chains `FORWARD` of iptables-nft
     /// whose policy is drop, and takes back what it let through before.
     pub fn open_forward(&mut self, pools: &[IpNetwork]) -> Result<Forwarding, NfTablesError> {
-        forward::open_forward(&mut self.requests, &self.table, pools)
+        retried(|| forward::open_forward(&mut self.requests, &self.table, pools))
     }
 
     /// What an older flannel left in nftables.
@@ -134,9 +139,11 @@ impl NfTables {
 
     /// Removes what an older flannel left in nftables; returns what that was.
     pub fn remove_flannels(&mut self) -> Result<Vec<FlannelLeftover>, NfTablesError> {
-        let found = self.find_flannels()?;
-        flannel::remove(&mut self.requests, &found)?;
-        Ok(found)
+        retried(|| {
+            let found = self.find_flannels()?;
+            flannel::remove(&mut self.requests, &found)?;
+            Ok(found)
+        })
     }
 
     /// Waits until somebody else changes what concerns us. Our own changes are
@@ -157,17 +164,17 @@ impl NfTables {
 
     fn read_vteps(&mut self) -> Result<BTreeSet<IpAddr>, NfTablesError> {
         let table = self.table.clone();
-        let mut vteps = BTreeSet::new();
+        let mut known = BTreeSet::new();
         for family in Family::BOTH {
             let of = |m: &mut Attributes<'_>| {
                 m.text(NFTA_SET_ELEM_LIST_TABLE, table.as_str());
-                m.text(NFTA_SET_ELEM_LIST_SET, names(family).vteps);
+                m.text(NFTA_SET_ELEM_LIST_SET, vteps(family));
             };
             let read = |m: &Message<'_>| Some(decode::elements(m));
             let some = self.requests.dump((GETSETELEM, NFPROTO_INET), of, read)?;
-            vteps.extend(some.into_iter().flatten());
+            known.extend(some.into_iter().flatten());
         }
-        Ok(vteps)
+        Ok(known)
     }
 }
 
@@ -183,6 +190,18 @@ pub fn legacy_iptables_tables() -> Vec<String> {
         .collect()
 }
 
+/// Others change their own chains when they like: what was found a moment ago
+/// may be gone, and is looked for again.
+fn retried<T>(mut act: impl FnMut() -> Result<T, NfTablesError>) -> Result<T, NfTablesError> {
+    for _ in 1..TRIES {
+        match act() {
+            Err(error) if error.is_not_found() => {}
+            other => return other,
+        }
+    }
+    act()
+}
+
 fn write_vteps(
     batch: &mut Batch,
     (kind, flags): (u16, u16),
@@ -190,7 +209,6 @@ fn write_vteps(
     family: Family,
     addresses: &[IpAddr],
 ) {
-    let set = Set::of_addresses(names(family).vteps, family, addresses);
-    let header = (kind, flags, NFPROTO_INET);
-    write_elements(batch, header, (table, set.name), &set.elements);
+    let set = Set::new(vteps(family), family, addresses);
+    set.write_elements(batch, table, (kind, flags, NFPROTO_INET));
 }

@@ -24,8 +24,8 @@ pub(super) enum Match {
     Marked(u32),
     /// A packet of this family: must stand before addresses in a table `inet`.
     Is(Family),
-    /// The address is in a set of its family (or is not).
-    In(End, Family, bool, &'static str),
+    /// The source is not in the set of addresses of its family.
+    SourceNotIn(Family, &'static str),
     /// The address is in this network (or is not).
     Within(End, bool, IpNetwork),
     /// UDP to this port.
@@ -87,9 +87,9 @@ impl Match {
                 meta(list, NFT_META_NFPROTO);
                 compare(list, true, &[family.protocol()]);
             }
-            Match::In(end, family, within, set) => {
-                address(list, end, family);
-                lookup(list, within, set);
+            Match::SourceNotIn(family, set) => {
+                address(list, End::Source, family);
+                lookup_inverted(list, set);
             }
             Match::Within(end, within, network) => {
                 address(list, end, Family::of(network.ip()));
@@ -210,11 +210,11 @@ fn compare(list: &mut Attributes<'_>, equal: bool, value: &[u8]) {
     });
 }
 
-fn lookup(list: &mut Attributes<'_>, within: bool, set: &str) {
+fn lookup_inverted(list: &mut Attributes<'_>, set: &str) {
     expression(list, "lookup", |e| {
         e.text(NFTA_LOOKUP_SET, set);
         e.number(NFTA_LOOKUP_SREG, NFT_REG_1);
-        e.number(NFTA_LOOKUP_FLAGS, if within { 0 } else { NFT_LOOKUP_F_INV });
+        e.number(NFTA_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
     });
 }
 

@@ -51,8 +51,7 @@ impl Ruleset {
         )];
         for family in Family::BOTH {
             if wanted.pools.iter().any(|pool| family.holds(pool)) {
-                self.sets.extend(masquerade_sets(family, wanted));
-                rules.extend(masquerade_rules(family, wanted.random_fully));
+                rules.extend(masquerade_rules(family, wanted));
             }
         }
         self.chains.push(Chain {
@@ -73,13 +72,12 @@ impl Ruleset {
         let other = vec![vxlan.clone(), Match::OtherVni(wanted.vni)];
         let mut rules = vec![Rule::new(other, Verdict::Return, "not our VNI")];
         for family in Family::BOTH {
-            let set = names(family).vteps;
-            self.sets
-                .push(Set::of_addresses(set, family, &wanted.vteps));
+            let set = vteps(family);
+            self.sets.push(Set::new(set, family, &wanted.vteps));
             let unknown = vec![
                 vxlan.clone(),
                 Match::Is(family),
-                Match::In(End::Source, family, false, set),
+                Match::SourceNotIn(family, set),
             ];
             rules.push(Rule::new(unknown, Verdict::Drop, "sender is no known VTEP"));
         }
@@ -122,81 +120,66 @@ pub(super) fn write_removal(batch: &mut Batch, table: &TableName) {
     write_deletion(batch, table);
 }
 
-/// The sets of a family.
-pub(super) struct SetNames {
-    pools: &'static str,
-    blocks: &'static str,
-    direct: &'static str,
-    pub(super) vteps: &'static str,
-}
-
-pub(super) fn names(family: Family) -> SetNames {
+/// The set of known VTEPs of a family.
+pub(super) fn vteps(family: Family) -> &'static str {
     match family {
-        Family::V4 => SetNames {
-            pools: "pools4",
-            blocks: "blocks4",
-            direct: "direct4",
-            vteps: "vteps4",
-        },
-        Family::V6 => SetNames {
-            pools: "pools6",
-            blocks: "blocks6",
-            direct: "direct6",
-            vteps: "vteps6",
-        },
+        Family::V4 => "vteps4",
+        Family::V6 => "vteps6",
     }
-}
-
-fn masquerade_sets(family: Family, wanted: &Masquerade) -> [Set; 3] {
-    let names = names(family);
-    [
-        Set::of_networks(names.pools, family, &wanted.pools),
-        Set::of_networks(names.blocks, family, &wanted.blocks),
-        Set::of_networks(names.direct, family, &wanted.direct),
-    ]
 }
 
 /// What flannel's iptables rules do, but for pod to pod of which neither end is
 /// this node's own: flannel translates it, we do not.
-fn masquerade_rules(family: Family, random_fully: bool) -> Vec<Rule> {
-    let names = names(family);
-    let source = |within, set| Match::In(End::Source, family, within, set);
-    let destination = |set| Match::In(End::Destination, family, true, set);
-    let translate = Verdict::Masquerade { random_fully };
-    let beyond = Match::Within(End::Destination, false, multicast(family));
-    [
-        (
-            vec![source(true, names.pools), destination(names.pools)],
-            Verdict::Return,
-            "pod to pod",
-        ),
-        (
-            vec![destination(names.blocks)],
-            Verdict::Return,
-            "outside to a pod of this node",
-        ),
-        (
-            vec![source(true, names.pools), destination(names.direct)],
-            Verdict::Return,
-            "destinations that take pod addresses",
-        ),
-        (
-            vec![source(true, names.pools), beyond],
-            translate,
-            "pod to outside",
-        ),
-        (
-            vec![source(false, names.pools), destination(names.pools)],
-            translate,
-            "outside to a pod of another node",
-        ),
-    ]
-    .into_iter()
-    .map(|(mut matches, verdict, comment)| {
-        matches.insert(0, Match::Is(family));
-        Rule::new(matches, verdict, comment)
-    })
-    .collect()
+///
+/// The networks stand in the rules, not in sets: rules take effect all at once
+/// when the transaction is committed, elements of a set of networks later.
+fn masquerade_rules(family: Family, wanted: &Masquerade) -> Vec<Rule> {
+    let of_family = |all: &[IpNetwork]| -> Vec<IpNetwork> {
+        all.iter().copied().filter(|n| family.holds(n)).collect()
+    };
+    let pools = of_family(&wanted.pools);
+    let from = |pool| Match::Within(End::Source, true, pool);
+    let to = |network| Match::Within(End::Destination, true, network);
+    let mut rules = Vec::new();
+    let mut rule = |matches, verdict, comment| rules.push(Rule::new(matches, verdict, comment));
+
+    for (source, destination) in pairs(&pools, &pools) {
+        let matches = vec![from(source), to(destination)];
+        rule(matches, Verdict::Return, "pod to pod");
+    }
+    for block in of_family(&wanted.blocks) {
+        let comment = "outside to a pod of this node";
+        rule(vec![to(block)], Verdict::Return, comment);
+    }
+    for (source, destination) in pairs(&pools, &of_family(&wanted.direct)) {
+        let matches = vec![from(source), to(destination)];
+        let comment = "destination that takes pod addresses";
+        rule(matches, Verdict::Return, comment);
+    }
+    let translate = Verdict::Masquerade {
+        random_fully: wanted.random_fully,
+    };
+    for pool in &pools {
+        let beyond = Match::Within(End::Destination, false, multicast(family));
+        rule(vec![from(*pool), beyond], translate, "pod to outside");
+    }
+    for pool in &pools {
+        let outside = |pool: &IpNetwork| Match::Within(End::Source, false, *pool);
+        let matches = pools.iter().map(outside).chain([to(*pool)]).collect();
+        rule(matches, translate, "outside to a pod of another node");
+    }
+    for rule in &mut rules {
+        rule.matches.insert(0, Match::Is(family));
+    }
+    rules
+}
+
+fn pairs<'a>(
+    left: &'a [IpNetwork],
+    right: &'a [IpNetwork],
+) -> impl Iterator<Item = (IpNetwork, IpNetwork)> + 'a {
+    left.iter()
+        .flat_map(|a| right.iter().map(move |b| (*a, *b)))
 }
 
 fn multicast(family: Family) -> IpNetwork {

@@ -38,13 +38,6 @@ struct Packet {
 
 /// What the chain does with a packet: the verdict of the first rule that matches.
 fn verdict(ruleset: &Ruleset, packet: &Packet) -> Verdict {
-    let is_in = |set: &str, ip: IpAddr| {
-        let set = ruleset.sets.iter().find(|s| s.name == set).unwrap();
-        set.elements.chunks(2).any(|pair| match pair {
-            [start, end] => start.address <= ip && ip < end.address,
-            _ => panic!("an interval without an end"),
-        })
-    };
     let at = |end: End| match end {
         End::Source => packet.source,
         End::Destination => packet.destination,
@@ -52,9 +45,10 @@ fn verdict(ruleset: &Ruleset, packet: &Packet) -> Verdict {
     let matches = |condition: &Match| match *condition {
         Match::Marked(bits) => packet.mark & bits == bits,
         Match::Is(family) => Family::of(packet.source) == family,
-        Match::In(end, _, within, set) => is_in(set, at(end)) == within,
         Match::Within(end, within, network) => network.contains(at(end)) == within,
-        Match::UdpTo(_) | Match::OtherVni(_) => panic!("not in this chain"),
+        Match::UdpTo(_) | Match::OtherVni(_) | Match::SourceNotIn(..) => {
+            panic!("not in this chain")
+        }
     };
     ruleset.chains[0]
         .rules

@@ -66,8 +66,9 @@ pub(super) const NFTA_SET_NAME: u16 = 2;
 pub(super) const NFTA_SET_FLAGS: u16 = 3;
 pub(super) const NFTA_SET_KEY_TYPE: u16 = 4;
 pub(super) const NFTA_SET_KEY_LEN: u16 = 5;
+pub(super) const NFTA_SET_DESC: u16 = 9;
+pub(super) const NFTA_SET_DESC_SIZE: u16 = 1;
 pub(super) const NFTA_SET_ID: u16 = 10;
-pub(super) const NFT_SET_INTERVAL: u32 = 4;
 /// The names that the nft program has for key types (`TYPE_IPADDR`, `TYPE_IP6ADDR`).
 pub(super) const KEY_IPV4_ADDR: u32 = 7;
 pub(super) const KEY_IPV6_ADDR: u32 = 8;
@@ -76,8 +77,6 @@ pub(super) const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
 pub(super) const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 pub(super) const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
 pub(super) const NFTA_SET_ELEM_KEY: u16 = 1;
-pub(super) const NFTA_SET_ELEM_FLAGS: u16 = 3;
-pub(super) const NFT_SET_ELEM_INTERVAL_END: u32 = 1;
 
 pub(super) const NFTA_EXPR_NAME: u16 = 1;
 pub(super) const NFTA_EXPR_DATA: u16 = 2;
