@@ -459,12 +459,12 @@ fn what_others_do_to_our_table_is_told_and_nothing_else() {
         nft("add table ip foreign; add chain ip foreign FORWARD; add table ip twill");
         nft("add table ip filter; add chain ip filter INPUT");
         for (script, told) in [
-            ("delete element inet twill vteps4 { 192.0.2.9 }", Table),
-            ("add rule inet twill tunnel accept", Table),
             (
                 "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }",
                 Forward,
             ),
+            ("delete element inet twill vteps4 { 192.0.2.9 }", Table),
+            ("add rule inet twill tunnel accept", Table),
             ("add rule ip filter FORWARD accept", Forward),
             ("flush chain ip filter FORWARD", Forward),
             ("delete table inet twill", Table),

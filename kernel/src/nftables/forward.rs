@@ -83,7 +83,7 @@ pub(super) fn open_forward(
             forwarding.open.push(ChainName(chain.place.clone()));
         }
         let found = rules_in(requests, &chain.place)?;
-        plan.add(owner, chain.place, wanted, found);
+        plan.add(owner, &chain.place, wanted, found);
     }
     requests.transact("rules that let pods' traffic through FORWARD", |batch| {
         plan.write(batch);
@@ -167,7 +167,7 @@ impl Plan {
     fn add(
         &mut self,
         owner: &TableName,
-        place: Place,
+        place: &Place,
         mut wanted: Vec<Rule>,
         found: Vec<decode::Rule>,
     ) {

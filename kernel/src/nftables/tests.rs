@@ -67,14 +67,17 @@ fn flannel_masquerades(packet: &Packet, pool: IpNetwork, block: IpNetwork) -> bo
         block.contains(packet.source),
         block.contains(packet.destination),
     );
-    if packet.mark & 0x4000 != 0
-        || from_block && to_pool
-        || from_pool && to_block
-        || !from_pool && to_block
-    {
-        return false;
-    }
-    from_pool && !packet.destination.is_multicast() || !from_pool && to_pool
+    let returned = [
+        packet.mark & 0x4000 != 0,
+        from_block && to_pool,
+        from_pool && to_block,
+        !from_pool && to_block,
+    ];
+    let masqueraded = [
+        from_pool && !packet.destination.is_multicast(),
+        !from_pool && to_pool,
+    ];
+    !returned.contains(&true) && masqueraded.contains(&true)
 }
 
 /// A pod here, a pod of another block, outside, multicast.
