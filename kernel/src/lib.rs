@@ -8,6 +8,7 @@
 //! * [`Reconciler`]: all tables, what is ours, and the order of changes. Pure.
 //! * [`Kernel`]: the edge. [`Netlink`] is the real one, [`FakeKernel`] the one
 //!   for tests.
+//! * [`Firewall`]: what is wanted of nftables. [`NfTables`] speaks to it.
 
 mod change;
 mod delta;
@@ -16,6 +17,7 @@ mod fake;
 mod link;
 mod netlink;
 mod nexthops;
+mod nftables;
 mod reconcile;
 mod speaker;
 mod sysctl;
@@ -26,6 +28,11 @@ pub use entry::{Entry, Hop, HopName, Key, NexthopId, Route, RouteKey, RouteTarge
 pub use fake::FakeKernel;
 pub use link::{Address, IfIndex, Link, Mac, OUR_ALIAS, ParseMacError, VxlanDevice};
 pub use netlink::{Netlink, NetlinkOptions};
+pub use nftables::{
+    ChainName, Firewall, FlannelLeftover, Forwarding, Masquerade, NfTables, NfTablesError,
+    NfTablesNotification, ParseTableNameError, Reason, TableDrift, TableName, TableState,
+    TunnelGuard, legacy_iptables_tables,
+};
 pub use reconcile::{Detail, Ownership, Reconciler, Row, Scope, Status};
 pub use speaker::{Dump, Interest, Kernel, KernelError, Notification};
 pub use sysctl::Sysctl;

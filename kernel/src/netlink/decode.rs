@@ -12,15 +12,15 @@ use super::decode_link;
 use super::wire::*;
 
 /// One message of a datagram.
-pub(super) struct Message<'a> {
-    pub(super) kind: u16,
-    pub(super) flags: u16,
-    pub(super) seq: u32,
-    pub(super) payload: &'a [u8],
+pub(crate) struct Message<'a> {
+    pub(crate) kind: u16,
+    pub(crate) flags: u16,
+    pub(crate) seq: u32,
+    pub(crate) payload: &'a [u8],
 }
 
 /// The messages of a datagram; what is cut off or malformed ends it.
-pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(u32_at(bytes, 0)?).ok()?;
         let payload = bytes.get(16..length)?;
@@ -36,7 +36,7 @@ pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
 }
 
 /// The errno (0: done) and the kernel's own words of an acknowledgement.
-pub(super) fn acknowledgement(message: &Message<'_>) -> (i32, Option<String>) {
+pub(crate) fn acknowledgement(message: &Message<'_>) -> (i32, Option<String>) {
     let errno = u32_at(message.payload, 0).map_or(libc::EIO, |e| e.cast_signed().saturating_neg());
     // With NETLINK_CAP_ACK only the header of the request stands before the
     // attributes (netlink_ack() in net/netlink/af_netlink.c).
@@ -182,7 +182,7 @@ pub(super) fn nexthop(payload: &[u8]) -> Option<Nexthop> {
     })
 }
 
-pub(super) fn attrs(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(crate) fn attrs(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(bytes, 0)?);
         // The two top bits say "nested" and "network byte order".
@@ -193,7 +193,7 @@ pub(super) fn attrs(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-pub(super) fn address(value: &[u8]) -> Option<IpAddr> {
+pub(crate) fn address(value: &[u8]) -> Option<IpAddr> {
     let v4 = || <[u8; 4]>::try_from(value).ok().map(IpAddr::from);
     let v6 = || <[u8; 16]>::try_from(value).ok().map(IpAddr::from);
     v4().or_else(v6)
@@ -211,7 +211,7 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 

@@ -1,12 +1,12 @@
 //! The only netlink speaker: batches out, dumps and notifications in.
 
-mod decode;
+pub(crate) mod decode;
 mod decode_link;
 mod encode;
 mod links;
 mod monitor;
 mod request;
-mod sockopt;
+pub(crate) mod sockopt;
 mod wire;
 
 use std::fs;
