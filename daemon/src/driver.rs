@@ -6,14 +6,15 @@ use std::time::Instant;
 
 use kernel::{Kernel, Mac, Netlink, NetlinkOptions, Ownership};
 use subnet_alloc::{Acquired, Follower, How, LeaseEvent, LeaseStore, StoreEvent, acquire};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::agent::{Agent, Input, Output};
 use crate::config::Config;
 use crate::control::Request;
 use crate::inspect::{self, Daemon, StoreState};
+use crate::outside::Outside;
+use crate::signals::{Signals, Told};
 use crate::start::{self, Plan};
 use crate::state::State;
 use crate::subnet_env::SubnetEnv;
@@ -134,6 +135,8 @@ struct Driver<S> {
     announced_ready: bool,
     written: Option<SubnetEnv>,
     remembered: Option<State>,
+    /// Nothing where nftables cannot be spoken to.
+    outside: Option<Outside>,
 }
 
 impl<S: LeaseStore> Driver<S> {
@@ -156,6 +159,7 @@ impl<S: LeaseStore> Driver<S> {
         agent.handle(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]), now);
         let daemon = Daemon::new(start::describe_store(&config), config.lease_ttl, started);
         let revision = acquired.revision;
+        let outside = open_outside(&config);
         Driver {
             config,
             store,
@@ -168,6 +172,7 @@ impl<S: LeaseStore> Driver<S> {
             announced_ready: false,
             written: None,
             remembered: None,
+            outside,
         }
     }
 
@@ -178,14 +183,19 @@ impl<S: LeaseStore> Driver<S> {
     ) -> anyhow::Result<()> {
         let mut store_events = self.follow();
         let (mut tenure_events, hints) = self.hold();
+        self.follow_outside();
         loop {
             let busy = self.work()?;
-            let timeout = self.agent.poll_timeout();
+            let outside = self.outside.as_ref().and_then(Outside::poll_timeout);
+            let timeout = self.agent.poll_timeout().into_iter().chain(outside).min();
             tokio::select! {
                 biased;
                 signal = signals.next() => match signal {
                     Told::End => break,
-                    Told::HangUp => self.tell(Input::Doubt),
+                    Told::HangUp => {
+                        self.tell(Input::Doubt);
+                        self.repair_outside();
+                    }
                 },
                 told = self.kernel.notifications() => match told {
                     Ok(notifications) => self.tell(Input::Kernel(notifications)),
@@ -195,7 +205,8 @@ impl<S: LeaseStore> Driver<S> {
                 Some(event) = store_events.recv() => self.take_store(event, &hints),
                 Some(request) = requests.recv() => self.answer(request)?,
                 () = tokio::task::yield_now(), if busy => {}
-                () = sleep_until(timeout), if !busy => self.agent.handle_timeout(Instant::now()),
+                () = changed(&mut self.outside) => self.repair_outside(),
+                () = sleep_until(timeout), if !busy => self.handle_timeout(outside),
             }
         }
         info!(
@@ -235,6 +246,26 @@ impl<S: LeaseStore> Driver<S> {
 
     fn tell(&mut self, input: Input) {
         self.agent.handle(input, Instant::now());
+    }
+
+    fn handle_timeout(&mut self, outside: Option<Instant>) {
+        let now = Instant::now();
+        self.agent.handle_timeout(now);
+        if outside.is_some_and(|due| due <= now) {
+            self.repair_outside();
+        }
+    }
+
+    fn follow_outside(&mut self) {
+        if let Some(outside) = &mut self.outside {
+            outside.follow(self.agent.local(), Instant::now());
+        }
+    }
+
+    fn repair_outside(&mut self) {
+        if let Some(outside) = &mut self.outside {
+            outside.repair(Instant::now());
+        }
     }
 
     /// Does what the agent asks for, up to one batch of changes; says whether
@@ -395,6 +426,7 @@ impl<S: LeaseStore> Driver<S> {
                 ..self.agent.local().clone()
             };
             self.tell(Input::Local(Box::new(local)));
+            self.follow_outside();
         }
         self.daemon.renewed = Instant::now();
         self.tell(Input::Own(acquired.lease));
@@ -420,45 +452,31 @@ impl<S: LeaseStore> Driver<S> {
     }
 }
 
+/// Without `--ip-masq` a kernel without nftables serves as well.
+fn open_outside(config: &Config) -> Option<Outside> {
+    match Outside::open(config) {
+        Ok(outside) => Some(outside),
+        Err(error) if config.ip_masq => {
+            error!("{error}; pods of this node do not reach the outside (--ip-masq)");
+            None
+        }
+        Err(error) => {
+            debug!("{error}; nothing is done about a FORWARD policy that drops");
+            None
+        }
+    }
+}
+
+async fn changed(outside: &mut Option<Outside>) {
+    match outside {
+        Some(outside) => outside.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn sleep_until(when: Option<Instant>) {
     match when {
         Some(when) => tokio::time::sleep_until(when.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// The signals that mean something to a daemon.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn catch() -> std::io::Result<Signals> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.terminate.recv() => Told::End,
-            _ = self.interrupt.recv() => Told::End,
-            _ = self.hang_up.recv() => Told::HangUp,
-        }
-    }
-
-    async fn end(&mut self) {
-        while self.next().await == Told::HangUp {}
-    }
-}
-
-/// What a signal means.
-#[derive(PartialEq, Eq)]
-enum Told {
-    End,
-    HangUp,
 }

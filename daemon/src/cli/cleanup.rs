@@ -6,7 +6,7 @@ use std::time::Instant;
 use kernel::{Change, Kernel, Netlink, NetlinkOptions, Ownership, Reconciler, Scope};
 
 use crate::config::{self, Config};
-use crate::{locks, subnet_env};
+use crate::{locks, outside, subnet_env};
 
 use super::args::Cleanup;
 use super::{Outcome, print, runtime, say};
@@ -24,6 +24,14 @@ pub(super) fn cleanup(cleanup: &Cleanup) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let _context = runtime.enter();
     let mut removed = remove_from_kernel(&config, cleanup.dry_run)?;
+    match outside::remove(config.route_protocol, cleanup.dry_run) {
+        Ok(true) => removed.push(format!(
+            "nftables table inet {}",
+            outside::table_name(config.route_protocol)
+        )),
+        Ok(false) => {}
+        Err(error) => say(&error.to_string()),
+    }
     removed.extend(remove_files(&config, cleanup.dry_run)?);
     let text = if cleanup.json {
         serde_json::to_string_pretty(&removed)? + "\n"
