@@ -427,6 +427,20 @@ fn changes_of_vteps_may_be_repeated_but_not_without_a_table() {
 }
 
 #[test]
+fn a_set_that_is_full_says_so_and_is_larger_after_a_replacement() {
+    in_namespace(async || {
+        let mut nftables = open();
+        nftables.replace(&firewall()).unwrap();
+        let (vteps, wanted) = many(4_000);
+        let error = nftables.update_vteps(&vteps, &[]).unwrap_err();
+        assert!(error.to_string().contains("set is full"), "{error}");
+        assert_eq!(nftables.drift(&firewall()).unwrap(), TableDrift::None);
+        nftables.replace(&wanted).unwrap();
+        assert!(nft("list set inet twill vteps4").contains("size 4096"));
+    });
+}
+
+#[test]
 fn a_second_start_finds_the_table_as_wanted_or_says_how_it_differs() {
     in_namespace(async || {
         assert_eq!(open().read().unwrap(), None);

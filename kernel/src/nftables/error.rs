@@ -73,6 +73,7 @@ impl fmt::Display for Reason {
 fn advice(source: &io::Error) -> &'static str {
     match source.raw_os_error() {
         Some(libc::EPERM) => "; twill needs CAP_NET_ADMIN",
+        Some(libc::ENFILE) => "; the set is full, and replacing the table makes a larger one",
         Some(libc::ENOENT) => {
             "; if it stays so, the kernel may lack nft_masq, nft_nat or nf_tables inet support"
         }
