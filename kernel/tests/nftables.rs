@@ -1,6 +1,7 @@
 //! The nftables speaker on the real kernel, each test in network namespaces of
 //! its own, what it wrote as the nft program reads it. Needs root; without it
 //! the tests fail and say so.
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::fs::File;
 use std::io;
