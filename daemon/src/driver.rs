@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kernel::{Kernel, Mac, Netlink, NetlinkOptions, Ownership};
-use subnet_alloc::{Acquired, Follower, How, LeaseEvent, LeaseStore, StoreEvent, acquire};
+use subnet_alloc::{
+    AcquireError, Acquired, Follower, How, LeaseEvent, LeaseStore, StoreEvent, acquire,
+};
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
@@ -77,28 +79,36 @@ async fn start_up<S: LeaseStore>(config: &Config, store: &S) -> anyhow::Result<S
         nexthop_objects: true,
     };
     let mut kernel = Netlink::open(options)?;
-    let listing = start::first_listing(store).await;
-    let document = listing.config.clone();
-    let (links, addresses) = kernel.links()?;
-    let plan = start::plan(
-        config,
-        document.as_deref().unwrap_or_default(),
-        (&links, &addresses),
-    )?;
-    plan.announce(config);
-    inspect::warn_of_bad_entries(&listing.bad);
     let mut random = random::source();
-    let macs = plan.macs(config, &links, &listing.leases, &mut random);
-    let claimant = plan.claimant(config, macs);
-    let acquired = acquire(store, &claimant, listing, &mut random).await?;
-    announce_lease(&acquired);
-    Ok(Started {
-        kernel,
-        plan,
-        macs,
-        acquired,
-        document,
-    })
+    loop {
+        let listing = start::first_listing(store).await;
+        let document = listing.config.clone();
+        let (links, addresses) = kernel.links()?;
+        let text = document.as_deref().unwrap_or_default();
+        let plan = start::plan(config, text, (&links, &addresses))?;
+        plan.announce(config);
+        inspect::warn_of_bad_entries(&listing.bad);
+        let macs = plan.macs(config, &links, &listing.leases, &mut random);
+        let claimant = plan.claimant(config, macs);
+        match acquire(store, &claimant, listing, &mut random).await {
+            Ok(acquired) => {
+                announce_lease(&acquired);
+                return Ok(Started {
+                    kernel,
+                    plan,
+                    macs,
+                    acquired,
+                    document,
+                });
+            }
+            // A store that fails between two answers is no reason to end.
+            Err(AcquireError::Store(error)) => {
+                warn!("no block yet: {error}; trying again from the start");
+                tokio::time::sleep(start::ASK_AGAIN).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 fn announce_lease(acquired: &Acquired) {

@@ -30,7 +30,7 @@ pub(crate) enum StartError {
 
 /// How often a store without a network config, or without an answer, is asked
 /// again.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
+pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The first listing that has a network config. Waits for both as long as it
 /// takes, and says so once.
