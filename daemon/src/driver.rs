@@ -142,6 +142,8 @@ struct Driver<S> {
     /// The network config as it was written.
     document: Option<Vec<u8>>,
     revision: subnet_alloc::Revision,
+    /// The kernel tells of changes.
+    listening: bool,
     announced_ready: bool,
     written: Option<SubnetEnv>,
     remembered: Option<State>,
@@ -179,6 +181,7 @@ impl<S: LeaseStore> Driver<S> {
             daemon,
             document,
             revision,
+            listening: false,
             announced_ready: false,
             written: None,
             remembered: None,
@@ -287,6 +290,13 @@ impl<S: LeaseStore> Driver<S> {
             if applied {
                 return Ok(true);
             }
+        }
+        if !std::mem::replace(&mut self.listening, true) {
+            // The first load is done sooner while the kernel need not tell of
+            // each change; what others did meanwhile, one more look tells.
+            self.kernel.listen()?;
+            self.tell(Input::Doubt);
+            return Ok(true);
         }
         self.become_ready();
         Ok(false)

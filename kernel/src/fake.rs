@@ -221,6 +221,10 @@ impl Kernel for FakeKernel {
         Ok(refusals)
     }
 
+    fn listen(&mut self) -> Result<(), KernelError> {
+        Ok(())
+    }
+
     async fn notifications(&mut self) -> Result<Vec<Notification>, KernelError> {
         match self.notifications.pop_front() {
             Some(notifications) => Ok(notifications),

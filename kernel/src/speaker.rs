@@ -119,6 +119,10 @@ pub trait Kernel {
     /// is refused stops none of the others.
     fn apply(&mut self, changes: &[Change]) -> Result<Vec<Refusal>, KernelError>;
 
+    /// Has the kernel tell of changes from here on. What changed before is seen
+    /// by a dump only.
+    fn listen(&mut self) -> Result<(), KernelError>;
+
     /// Waits for notifications, and returns all that are there. Changes that
     /// this speaker made itself are left out where the kernel lets us tell.
     /// Dropping the future loses none.

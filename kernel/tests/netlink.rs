@@ -69,6 +69,7 @@ impl World {
             kernel: Netlink::open(options).unwrap(),
             reconciler: Reconciler::new(ownership),
         };
+        world.kernel.listen().unwrap();
         world.dump();
         world
     }

@@ -45,8 +45,7 @@ pub struct Netlink {
 }
 
 impl Netlink {
-    /// Opens the sockets; from here on no notification is missed. Needs a tokio
-    /// runtime around it.
+    /// Opens the sockets. Needs a tokio runtime around it.
     pub fn open(options: NetlinkOptions) -> Result<Netlink, KernelError> {
         let requests = Requests::open()?;
         let monitor = Monitor::open(requests.port(), options.protocol)?;
@@ -165,6 +164,10 @@ impl Kernel for Netlink {
         }
         batch.flush(&mut self.requests)?;
         Ok(batch.refusals)
+    }
+
+    fn listen(&mut self) -> Result<(), KernelError> {
+        self.monitor.listen()
     }
 
     async fn notifications(&mut self) -> Result<Vec<Notification>, KernelError> {

@@ -36,7 +36,7 @@ pub(super) struct Monitor {
 }
 
 impl Monitor {
-    /// Listens, except for what the socket `own_port` changes and for routes
+    /// A socket that will listen, except for what the socket `own_port` changes and for routes
     /// of other protocols that take no place of ours.
     pub(super) fn open(own_port: u32, protocol: u8) -> Result<Monitor, KernelError> {
         let open = |step| move |source| KernelError::Open { step, source };
@@ -47,17 +47,22 @@ impl Monitor {
             .attach_filter(&filter(own_port, protocol))
             .map_err(open("SO_ATTACH_FILTER"))?;
         socket.socket_mut().bind_auto().map_err(open("bind"))?;
-        for group in GROUPS {
-            // Kernels before 5.3 have no nexthop objects, nor their group.
-            let joined = socket.socket_ref().add_membership(group);
-            if group != RTNLGRP_NEXTHOP {
-                joined.map_err(open("NETLINK_ADD_MEMBERSHIP"))?;
-            }
-        }
         Ok(Monitor {
             socket,
             buffer: Vec::with_capacity(64 << 10),
         })
+    }
+
+    /// From here on no notification is missed.
+    pub(super) fn listen(&mut self) -> Result<(), KernelError> {
+        for group in GROUPS {
+            // Kernels before 5.3 have no nexthop objects, nor their group.
+            let joined = self.socket.socket_ref().add_membership(group);
+            if group != RTNLGRP_NEXTHOP {
+                joined.map_err(io_error("NETLINK_ADD_MEMBERSHIP"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits for notifications and takes what is there, up to a bound.
