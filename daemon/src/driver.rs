@@ -446,6 +446,8 @@ impl<S: LeaseStore> Driver<S> {
                 ..self.agent.local().clone()
             };
             self.tell(Input::Local(Box::new(local)));
+            // Whoever has the old block now was not another node's lease before.
+            self.tell(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]));
             self.follow_outside();
         }
         self.daemon.renewed = Instant::now();

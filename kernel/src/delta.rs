@@ -274,16 +274,6 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         self.entries.get(key)
     }
 
-    /// How many entries there are, wanted or not.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether nothing is wanted and nothing is there.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// How many entries are not as wanted, refused ones included.
     pub fn drift(&self) -> usize {
         let waiting = self

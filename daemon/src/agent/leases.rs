@@ -104,6 +104,7 @@ impl Agent {
 
     fn put(&mut self, lease: Lease, released: &mut Vec<Key>) {
         if lease.block == self.local.block {
+            self.gone(&lease.block, released);
             if self.local.is_mine(&lease) {
                 self.own = Some(lease);
             }

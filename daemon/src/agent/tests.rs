@@ -271,6 +271,23 @@ fn two_blocks_of_one_node_share_a_hop_until_both_are_gone() {
 }
 
 #[test]
+fn a_node_that_lost_its_block_reaches_the_one_that_has_it_now() {
+    let mut world = World::new(vxlan());
+    world.tell(reset(vec![lease(2, 2, 2, 1)]));
+    let taken = lease(1, 9, 9, 5);
+    world.tell(vec![LeaseEvent::Put(taken.clone())]);
+    let block = Block::from_key("10.244.7.0-24").unwrap();
+    let moved = Local {
+        block,
+        ..local(vxlan())
+    };
+    world.agent.handle(Input::Local(Box::new(moved)), world.now);
+    world.tell(reset(vec![lease(2, 2, 2, 1), taken]));
+    assert_eq!(world.routes(), ["10.244.1.0/24", "10.244.2.0/24"]);
+    assert_eq!(world.agent.reconciler().drift(), 0);
+}
+
+#[test]
 fn a_device_that_is_deleted_comes_back_with_all_its_entries_and_its_mac() {
     let mut world = World::new(vxlan());
     world.tell(reset(vec![lease(2, 2, 2, 1)]));

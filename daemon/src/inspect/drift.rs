@@ -51,7 +51,7 @@ pub(crate) fn drift(agent: &Agent) -> Vec<DriftRow> {
 }
 
 /// One entry, whatever its state.
-pub(crate) fn drift_row(row: &Row) -> DriftRow {
+fn drift_row(row: &Row) -> DriftRow {
     DriftRow {
         entry: row.key.to_string(),
         want: row.want.as_ref().map(text),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::delta::State;
-use crate::entry::{HopName, NexthopId, Route, RouteKey, RouteTarget};
+use crate::entry::{NexthopId, Route, RouteKey, RouteTarget};
 use crate::link::{Address, IfIndex, Link};
 use crate::speaker::{Dump, Notification};
 
@@ -212,11 +212,6 @@ impl Reconciler {
                 .is_some_and(|state| state.want().is_some())
         };
         route.protocol == PROTOCOL_BOOT && (self.owns_link(hop.link) || wanted())
-    }
-
-    /// The object behind a hop's name, for those who look inside.
-    pub fn nexthop_id(&self, name: HopName) -> Option<NexthopId> {
-        self.names.id(name)
     }
 
     /// Ids of nexthop objects that some route of ours names at this moment.
