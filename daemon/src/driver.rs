@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use kernel::{Kernel, Mac, Netlink, NetlinkOptions, Ownership};
+use kernel::{Carried, Kernel, Mac, Netlink, NetlinkOptions, Ownership, Reader, Worker};
 use subnet_alloc::{
     AcquireError, Acquired, Follower, How, LeaseEvent, LeaseStore, StoreEvent, acquire,
 };
@@ -41,7 +41,7 @@ pub(crate) async fn run<S: LeaseStore>(config: Config, store: S) -> anyhow::Resu
     let Some(up) = start_up_or_end(&config, &*store, (&mut signals, &mut requests)).await? else {
         return Ok(());
     };
-    Driver::new(config, store, up, started)
+    Driver::new(config, store, up, started)?
         .run(signals, requests)
         .await
 }
@@ -134,7 +134,8 @@ fn announce_lease(acquired: &Acquired) {
 struct Driver<S> {
     config: Arc<Config>,
     store: Arc<S>,
-    kernel: Netlink,
+    reader: Reader,
+    worker: Worker,
     agent: Agent,
     plan: Plan,
     /// What the loop knows besides the agent, for those who look inside.
@@ -152,7 +153,12 @@ struct Driver<S> {
 }
 
 impl<S: LeaseStore> Driver<S> {
-    fn new(config: Arc<Config>, store: Arc<S>, up: Started, started: Instant) -> Driver<S> {
+    fn new(
+        config: Arc<Config>,
+        store: Arc<S>,
+        up: Started,
+        started: Instant,
+    ) -> anyhow::Result<Driver<S>> {
         let Started {
             kernel,
             plan,
@@ -171,11 +177,12 @@ impl<S: LeaseStore> Driver<S> {
         agent.handle(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]), now);
         let daemon = Daemon::new(start::describe_store(&config), config.lease_ttl, started);
         let revision = acquired.revision;
-        let outside = open_outside(&config);
-        Driver {
+        let (reader, worker) = kernel.split()?;
+        Ok(Driver {
             config,
             store,
-            kernel,
+            reader,
+            worker,
             agent,
             plan,
             daemon,
@@ -185,8 +192,8 @@ impl<S: LeaseStore> Driver<S> {
             announced_ready: false,
             written: None,
             remembered: None,
-            outside,
-        }
+            outside: None,
+        })
     }
 
     async fn run(
@@ -196,9 +203,9 @@ impl<S: LeaseStore> Driver<S> {
     ) -> anyhow::Result<()> {
         let mut store_events = self.follow();
         let (mut tenure_events, hints) = self.hold();
-        self.follow_outside();
         loop {
-            let busy = self.work()?;
+            self.hear_the_kernel().await?;
+            self.work()?;
             let outside = self.outside.as_ref().and_then(Outside::poll_timeout);
             let timeout = self.agent.poll_timeout().into_iter().chain(outside).min();
             tokio::select! {
@@ -210,16 +217,18 @@ impl<S: LeaseStore> Driver<S> {
                         self.repair_outside();
                     }
                 },
-                told = self.kernel.notifications() => match told {
-                    Ok(notifications) => self.tell(Input::Kernel(notifications)),
-                    Err(error) => return Err(error.into()),
-                },
+                carried = self.worker.next() => {
+                    let Carried { changes, refusals } = carried?;
+                    self.tell(Input::Applied(changes, refusals));
+                }
+                told = self.reader.notifications(), if self.worker.busy() == 0 => {
+                    self.tell(Input::Kernel(told?));
+                }
                 Some(event) = tenure_events.recv() => self.take_tenure(event),
                 Some(event) = store_events.recv() => self.take_store(event, &hints),
                 Some(request) = requests.recv() => self.answer(request)?,
-                () = tokio::task::yield_now(), if busy => {}
                 () = changed(&mut self.outside) => self.repair_outside(),
-                () = sleep_until(timeout), if !busy => self.handle_timeout(outside),
+                () = sleep_until(timeout) => self.handle_timeout(outside),
             }
         }
         info!(
@@ -281,41 +290,59 @@ impl<S: LeaseStore> Driver<S> {
         }
     }
 
-    /// Does what the agent asks for, up to one batch of changes; says whether
-    /// there may be more, so that notifications are taken in between.
-    fn work(&mut self) -> anyhow::Result<bool> {
-        while let Some(output) = self.agent.poll_output(Instant::now()) {
-            let applied = matches!(output, Output::Apply(_));
-            self.carry_out(output)?;
-            if applied {
-                return Ok(true);
-            }
+    /// Takes in what the kernel has told already, but not while a batch is on
+    /// its way: what somebody takes away right after we put it would otherwise
+    /// be heard of first and then count as there.
+    async fn hear_the_kernel(&mut self) -> anyhow::Result<()> {
+        if self.worker.busy() > 0 {
+            return Ok(());
         }
-        if !std::mem::replace(&mut self.listening, true) {
-            // The first load is done sooner while the kernel need not tell of
-            // each change; what others did meanwhile, one more look tells.
-            self.kernel.listen()?;
-            self.tell(Input::Doubt);
-            return Ok(true);
+        let told = tokio::select! {
+            biased;
+            told = self.reader.notifications() => told?,
+            () = std::future::ready(()) => return Ok(()),
+        };
+        self.tell(Input::Kernel(told));
+        Ok(())
+    }
+
+    /// Does what the agent asks for.
+    fn work(&mut self) -> anyhow::Result<()> {
+        loop {
+            while let Some(output) = self.agent.poll_output(Instant::now()) {
+                self.carry_out(output)?;
+            }
+            if self.worker.busy() > 0 || self.listening {
+                break;
+            }
+            self.end_first_load()?;
         }
         self.become_ready();
-        Ok(false)
+        Ok(())
+    }
+
+    /// The first load is done sooner while the kernel need not tell of each
+    /// change; what others did meanwhile, one more look tells.
+    fn end_first_load(&mut self) -> anyhow::Result<()> {
+        self.listening = true;
+        self.reader.listen()?;
+        self.tell(Input::Doubt);
+        self.outside = open_outside(&self.config);
+        self.follow_outside();
+        Ok(())
     }
 
     fn carry_out(&mut self, output: Output) -> anyhow::Result<()> {
         match output {
             Output::ReadLinks => {
-                let (links, addresses) = self.kernel.links()?;
+                let (links, addresses) = self.reader.links()?;
                 self.tell(Input::Links(links, addresses));
             }
             Output::Dump(interest) => {
-                let dump = self.kernel.dump(&interest)?;
+                let dump = self.reader.dump(&interest)?;
                 self.tell(Input::Dump(dump));
             }
-            Output::Apply(changes) => {
-                let refusals = self.kernel.apply(&changes)?;
-                self.tell(Input::Applied(changes, refusals));
-            }
+            Output::Apply(changes) => self.worker.submit(changes),
             Output::Refused(refused) => {
                 for (change, refusal) in refused.iter().take(REFUSALS_NAMED) {
                     warn!("the kernel refused {change}: {refusal}; trying again");
@@ -466,9 +493,9 @@ impl<S: LeaseStore> Driver<S> {
     /// what is really there.
     fn look_again(&mut self) -> anyhow::Result<()> {
         self.tell(Input::Doubt);
-        let (links, addresses) = self.kernel.links()?;
+        let (links, addresses) = self.reader.links()?;
         self.tell(Input::Links(links, addresses));
-        let dump = self.kernel.dump(&self.agent.reconciler().interest(false))?;
+        let dump = self.reader.dump(&self.agent.reconciler().interest(false))?;
         self.tell(Input::Dump(dump));
         Ok(())
     }

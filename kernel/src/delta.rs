@@ -205,6 +205,16 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
             .filter_map(|key| Some((key, self.entries.get(key)?)))
     }
 
+    /// The change of `key` is on its way: it is not pending until
+    /// [`done`](Self::done) or [`refuse`](Self::refuse) tells how it went.
+    pub fn sent(&mut self, key: &K) {
+        self.pending.remove(key);
+        if let Some(refused) = self.refused.get_mut(key) {
+            // How it goes this time is known sooner than that.
+            refused.due += LAST_RETRY;
+        }
+    }
+
     /// The kernel carried out the change of `key` that made it `have`.
     pub fn done(&mut self, key: &K, have: Option<V>) {
         self.change(key.clone(), Why::Done, |state| {
@@ -216,9 +226,10 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
     /// that doubles each time, from 50 ms to 30 s. Returns how often it was
     /// refused in a row.
     pub fn refuse(&mut self, key: &K, refusal: Refusal, now: Instant) -> u32 {
-        if !self.pending.remove(key) && !self.refused.contains_key(key) {
+        if self.is_settled(key) {
             return 0;
         }
+        self.pending.remove(key);
         let tries = self.refused.get(key).map_or(0, |r| r.tries) + 1;
         let wait = FIRST_RETRY
             .saturating_mul(1 << (tries - 1).min(16))

@@ -27,7 +27,7 @@ pub use delta::{Delta, Due, State, Wrong};
 pub use entry::{Entry, Hop, HopName, Key, NexthopId, Route, RouteKey, RouteTarget, To};
 pub use fake::FakeKernel;
 pub use link::{Address, IfIndex, Link, Mac, OUR_ALIAS, ParseMacError, VxlanDevice};
-pub use netlink::{Netlink, NetlinkOptions};
+pub use netlink::{Carried, Netlink, NetlinkOptions, Reader, Worker};
 pub use nftables::{
     ChainName, Firewall, FlannelLeftover, Forwarding, Masquerade, NfTables, NfTablesError,
     NfTablesNotification, ParseTableNameError, Reason, TableDrift, TableName, TableState,

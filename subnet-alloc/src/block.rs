@@ -124,7 +124,8 @@ impl Block {
         };
         let v6 = second.map(parse_v6).transpose().map_err(bad)?;
         let block = Block::new(v4, v6).map_err(|why| bad(why.to_string()))?;
-        if block.key() == key {
+        // An IPv4 address and a length have one spelling each; an IPv6 address has many.
+        if v6.is_none() || block.key() == key {
             Ok(block)
         } else {
             Err(bad(format!("the canonical spelling is {}", block.key())))
@@ -180,10 +181,12 @@ fn split(text: &str) -> Result<(&str, u8), String> {
     let (address, length) = text
         .rsplit_once('-')
         .ok_or_else(|| format!("{text:?} has no prefix length"))?;
-    let length = length
-        .parse()
-        .map_err(|_| format!("{length:?} is not a prefix length"))?;
-    Ok((address, length))
+    let is_plain = length.bytes().all(|digit| digit.is_ascii_digit())
+        && (length.len() == 1 || !length.starts_with('0'));
+    match length.parse() {
+        Ok(number) if is_plain => Ok((address, number)),
+        _ => Err(format!("{length:?} is not a prefix length")),
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::block::Block;
-use crate::json::{BadJson, Fields, bad_value};
+use crate::json::{BadJson, Fields, Text, bad_value};
 
 /// A node's claim on a block, as one store key holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,7 +138,7 @@ impl Display for LeaseId {
 }
 
 fn underlay_v4(fields: &Fields<'_>) -> Result<Option<Ipv4Addr>, BadJson> {
-    let Some(text) = fields.take::<String>("PublicIP")? else {
+    let Some(Text(text)) = fields.take("PublicIP")? else {
         return Ok(None);
     };
     match text.parse::<Ipv4Addr>() {
@@ -149,7 +149,7 @@ fn underlay_v4(fields: &Fields<'_>) -> Result<Option<Ipv4Addr>, BadJson> {
 }
 
 fn underlay_v6(fields: &Fields<'_>) -> Result<Option<Ipv6Addr>, BadJson> {
-    let Some(text) = fields.take::<String>("PublicIPv6")? else {
+    let Some(Text(text)) = fields.take("PublicIPv6")? else {
         return Ok(None);
     };
     match text.parse::<Ipv6Addr>() {

@@ -53,7 +53,8 @@ pub(crate) enum Output {
     ReadLinks,
     /// Dump what is of interest.
     Dump(Interest),
-    /// Carry out these changes in order.
+    /// Carry out these changes in order, behind those that are on their way,
+    /// and tell how they went with [`Input::Applied`].
     Apply(Vec<Change>),
     /// Tell the operator what the kernel refused for the first time.
     Refused(Vec<(Change, Refusal)>),
@@ -89,6 +90,8 @@ pub(crate) struct Agent {
     /// All that the first listing asks for is in the kernel.
     ready: bool,
     last_dump: Option<Instant>,
+    /// Batches of changes that the kernel has not answered yet.
+    on_their_way: usize,
     refused: Vec<(Change, Refusal)>,
     counts: Counts,
 }
@@ -110,6 +113,7 @@ impl Agent {
             listed: false,
             ready: false,
             last_dump: None,
+            on_their_way: 0,
             refused: Vec::new(),
             counts: Counts::default(),
         }
@@ -141,28 +145,29 @@ impl Agent {
         if std::mem::take(&mut self.links_due) {
             return Some(Output::ReadLinks);
         }
-        if self.reconciler.needs_dump() && self.next_dump().is_none_or(|due| due <= now) {
+        if self.is_dump_due(now) {
             return Some(Output::Dump(self.reconciler.interest(!self.dumped)));
         }
-        let changes = if self.dumped {
-            self.pending(now)
-        } else {
-            Vec::new()
-        };
-        if changes.is_empty() {
-            self.ready |= self.listed
-                && self.dumped
-                && !self.reconciler.needs_dump()
-                && self.reconciler.has_its_devices();
+        if !self.dumped || self.on_their_way >= self.room() {
             return None;
         }
-        Some(Output::Apply(changes))
+        let changes = self.pending(now);
+        if !changes.is_empty() {
+            self.on_their_way += 1;
+            return Some(Output::Apply(changes));
+        }
+        self.ready |= self.on_their_way == 0
+            && self.listed
+            && !self.reconciler.needs_dump()
+            && self.reconciler.has_its_devices();
+        None
     }
 
     /// When something has to be done even if nothing happens.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let periodic = self.last_dump.map(|last| last + DUMP_PERIOD);
-        let dump = self.next_dump().filter(|_| self.reconciler.needs_dump());
+        let wants_dump = self.on_their_way == 0 && self.reconciler.needs_dump();
+        let dump = self.next_dump().filter(|_| wants_dump);
         [dump, self.reconciler.next_due(), periodic]
             .into_iter()
             .flatten()
@@ -191,22 +196,27 @@ impl Agent {
         &self.reconciler
     }
 
-    /// A device first and by itself: what hangs on it needs its number.
     fn pending(&mut self, now: Instant) -> Vec<Change> {
         let scope = if self.listed {
             Scope::All
         } else {
             Scope::PutsOnly
         };
-        let mut changes = self.reconciler.pending(now, scope, CHANGES_AT_ONCE);
-        let devices = changes
-            .iter()
-            .take_while(|c| matches!(c, Change::PutDevice { .. }))
-            .count();
-        if devices > 0 {
-            changes.truncate(devices);
-        }
-        changes
+        self.reconciler.pending(now, scope, CHANGES_AT_ONCE)
+    }
+
+    /// What is on its way is not in a dump for sure.
+    fn is_dump_due(&self, now: Instant) -> bool {
+        self.on_their_way == 0
+            && self.reconciler.needs_dump()
+            && self.next_dump().is_none_or(|due| due <= now)
+    }
+
+    /// How many batches may be on their way at once. During the first load the
+    /// next one is found out while the kernel works on one; later each change
+    /// is decided on with all that came before it known.
+    fn room(&self) -> usize {
+        if self.ready { 1 } else { 2 }
     }
 
     /// The earliest time of the next dump; `None` before the first one.
@@ -239,6 +249,7 @@ impl Agent {
     }
 
     fn handle_applied(&mut self, changes: &[Change], refusals: &[Refusal], now: Instant) {
+        self.on_their_way = self.on_their_way.saturating_sub(1);
         let devices = |change: &Change| {
             matches!(
                 change,

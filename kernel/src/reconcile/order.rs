@@ -15,15 +15,22 @@ use super::{Reconciler, Scope};
 
 impl Reconciler {
     /// At most `limit` changes that are due, in the order in which they have to
-    /// be made.
+    /// be made. They count as on their way and are not given again until
+    /// [`settle`](Self::settle) has told how they went. Devices come by
+    /// themselves: what hangs on them needs their numbers.
     pub fn pending(&mut self, now: Instant, scope: Scope, limit: usize) -> Vec<Change> {
         self.release_due(now);
         let mut changes: Vec<Change> = self.puts().take(limit).collect();
-        if scope == Scope::All && changes.len() < limit {
+        let is_device = |change: &&Change| matches!(change, Change::PutDevice { .. });
+        let devices = changes.iter().take_while(is_device).count();
+        if devices > 0 {
+            changes.truncate(devices);
+        } else if scope == Scope::All && changes.len() < limit {
             let room = limit - changes.len();
             let removals: Vec<Change> = self.removals().take(room).collect();
             changes.extend(removals);
         }
+        changes.iter().for_each(|change| self.sent(change));
         changes
     }
 
@@ -151,6 +158,29 @@ impl Reconciler {
         }
         let in_use = self.nexthops_in_use();
         stale.filter(|id| !in_use.contains(id)).collect()
+    }
+
+    fn sent(&mut self, change: &Change) {
+        match change {
+            Change::PutDevice { name, .. } | Change::RemoveDevice { name } => {
+                self.devices.sent(name)
+            }
+            Change::PutAddress { link, network } | Change::RemoveAddress { link, network } => {
+                self.addresses.sent(&Address {
+                    link: *link,
+                    network: *network,
+                })
+            }
+            Change::PutSysctl { sysctl, .. } => self.sysctls.sent(sysctl),
+            Change::PutNeighbour { link, ip, .. } | Change::RemoveNeighbour { link, ip } => {
+                self.neighbours.sent(&(*link, *ip))
+            }
+            Change::PutFdb { link, mac, .. } | Change::RemoveFdb { link, mac, .. } => {
+                self.fdb.sent(&(*link, *mac))
+            }
+            Change::PutNexthop { id, .. } | Change::RemoveNexthop { id } => self.nexthops.sent(id),
+            Change::PutRoute { key, .. } | Change::RemoveRoute { key, .. } => self.routes.sent(key),
+        }
     }
 
     fn done(&mut self, change: &Change) {

@@ -1,0 +1,150 @@
+//! What the kernel holds: dumps of its tables, and what it tells by itself.
+
+use std::fs;
+
+use crate::entry::{Route, RouteKey};
+use crate::link::{Address, Link};
+use crate::speaker::{Dump, Interest, KernelError, Notification};
+use crate::sysctl::Sysctl;
+
+use super::NetlinkOptions;
+use super::decode::{self, Nexthop};
+use super::decode_link;
+use super::encode::DumpOf;
+use super::monitor::Monitor;
+use super::request::Requests;
+use super::wire::*;
+
+/// Reads the kernel's tables and listens to its notifications.
+pub struct Reader {
+    options: NetlinkOptions,
+    requests: Requests,
+    monitor: Monitor,
+}
+
+impl Reader {
+    pub(super) fn new(options: NetlinkOptions, requests: Requests, monitor: Monitor) -> Reader {
+        Reader {
+            options,
+            requests,
+            monitor,
+        }
+    }
+
+    /// All links and all addresses.
+    pub fn links(&mut self) -> Result<(Vec<Link>, Vec<Address>), KernelError> {
+        let links = self
+            .requests
+            .dump(DumpOf::Links, |m| match decode::notification(m)? {
+                Notification::Link(link) => Some(link),
+                _ => None,
+            })?;
+        let addresses = self
+            .requests
+            .dump(DumpOf::Addresses, |m| decode_link::link_address(m.payload))?;
+        Ok((links, addresses))
+    }
+
+    /// What the kernel holds of what is of interest.
+    pub fn dump(&mut self, interest: &Interest) -> Result<Dump, KernelError> {
+        let mut dump = Dump::default();
+        for link in &interest.links {
+            for family in [AF_INET, AF_INET6, AF_BRIDGE] {
+                let of = DumpOf::Neighbours {
+                    family,
+                    link: *link,
+                };
+                for notification in self.requests.dump(of, decode::notification)? {
+                    match notification {
+                        Notification::Neighbour(at, ip, mac) if at == *link => {
+                            dump.neighbours.push(((at, ip), mac));
+                        }
+                        Notification::Fdb(at, mac, dst) if at == *link => {
+                            dump.fdb.push(((at, mac), dst))
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        self.dump_nexthops(&mut dump)?;
+        dump.routes = self.dump_routes(interest)?;
+        dump.sysctls = interest
+            .sysctls
+            .iter()
+            .filter_map(|s| Some((s.clone(), read_sysctl(s)?)))
+            .collect();
+        Ok(dump)
+    }
+
+    /// Has the kernel tell of changes from here on. What changed before is seen
+    /// by a dump only.
+    pub fn listen(&mut self) -> Result<(), KernelError> {
+        self.monitor.listen()
+    }
+
+    /// Waits for notifications, and returns all that are there, without those of
+    /// changes that the [`Writer`](super::writer::Writer) made. Dropping the
+    /// future loses none.
+    pub async fn notifications(&mut self) -> Result<Vec<Notification>, KernelError> {
+        self.monitor.next().await
+    }
+
+    fn dump_nexthops(&mut self, dump: &mut Dump) -> Result<(), KernelError> {
+        if !self.options.nexthop_objects {
+            return Ok(());
+        }
+        let read = |m: &decode::Message<'_>| decode::nexthop(m.payload);
+        let all: Vec<Nexthop> = match self.requests.dump(DumpOf::Nexthops, read) {
+            Err(error) if is_unsupported(&error) => return Ok(()),
+            other => other?,
+        };
+        let mut ours = Vec::new();
+        for nexthop in all {
+            match nexthop.hop {
+                Some(hop) if nexthop.protocol == self.options.protocol => {
+                    ours.push((nexthop.id, hop))
+                }
+                _ => dump.foreign_nexthops.push(nexthop.id),
+            }
+        }
+        dump.nexthops = Some(ours);
+        Ok(())
+    }
+
+    fn dump_routes(&mut self, interest: &Interest) -> Result<Vec<(RouteKey, Route)>, KernelError> {
+        let boot = interest
+            .boot_routes
+            .then_some(crate::reconcile::PROTOCOL_BOOT);
+        let mut routes = Vec::new();
+        for protocol in std::iter::once(interest.protocol).chain(boot) {
+            for family in [AF_INET, AF_INET6] {
+                let read = |m: &decode::Message<'_>| match decode::notification(m)? {
+                    Notification::Route { key, route, .. } if route.protocol == protocol => {
+                        Some((key, route))
+                    }
+                    _ => None,
+                };
+                routes.extend(
+                    self.requests
+                        .dump(DumpOf::Routes { family, protocol }, read)?,
+                );
+            }
+        }
+        Ok(routes)
+    }
+}
+
+fn is_unsupported(error: &KernelError) -> bool {
+    let errno = match error {
+        KernelError::Io { source, .. } => source.raw_os_error(),
+        KernelError::Open { .. } | KernelError::Unsteady { .. } => None,
+    };
+    matches!(errno, Some(libc::EOPNOTSUPP | libc::EINVAL))
+}
+
+/// The value of a sysctl in this thread's namespace, if it has a number.
+pub(super) fn read_sysctl(sysctl: &Sysctl) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/sys/{}", sysctl.path())).ok()?;
+    text.trim().parse().ok()
+}
