@@ -11,7 +11,7 @@ use subnet_alloc::{
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
-use crate::agent::{Agent, Input, Output};
+use crate::agent::{Agent, Grace, Input, Notice, Output};
 use crate::config::Config;
 use crate::control::Request;
 use crate::inspect::{self, Daemon, StoreState};
@@ -171,7 +171,7 @@ impl<S: LeaseStore> Driver<S> {
             protocol: config.route_protocol,
             adopt_boot_routes: true,
         };
-        let mut agent = Agent::new(local, ownership);
+        let mut agent = Agent::new(local, ownership, Grace(config.vanished_grace));
         let now = Instant::now();
         agent.handle(Input::Own(acquired.lease), now);
         agent.handle(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]), now);
@@ -343,6 +343,7 @@ impl<S: LeaseStore> Driver<S> {
                 self.tell(Input::Dump(dump));
             }
             Output::Apply(changes) => self.worker.submit(changes),
+            Output::Notice(notice) => say(&notice),
             Output::Refused(refused) => {
                 for (change, refusal) in refused.iter().take(REFUSALS_NAMED) {
                     warn!("the kernel refused {change}: {refusal}; trying again");
@@ -513,6 +514,39 @@ fn open_outside(config: &Config) -> Option<Outside> {
             debug!("{error}; nothing is done about a FORWARD policy that drops");
             None
         }
+    }
+}
+
+/// Tells the operator about leases.
+fn say(notice: &Notice) {
+    match notice {
+        Notice::Vanished {
+            count,
+            known,
+            example,
+            grace,
+        } => warn!(
+            "{count} of {known} leases vanished from the store (block {example}, for one); packets are sent to their nodes for {} s more unless others take the blocks",
+            grace.as_secs()
+        ),
+        Notice::Forgotten { count, example } => info!(
+            "{count} leases (block {example}, for one) did not come back; nothing is sent to their nodes from here on"
+        ),
+        Notice::MostAreStale {
+            stale,
+            known,
+            grace,
+        } => warn!(
+            "the store has no leases for {stale} of the {known} routes that are in the kernel; they stay for {} s in case that it has lost them",
+            grace.as_secs()
+        ),
+        Notice::Skipped {
+            count,
+            example,
+            why,
+        } => warn!(
+            "{count} leases are passed over (block {example}, for one: {why}); see `twill show leases`"
+        ),
     }
 }
 

@@ -1,26 +1,73 @@
 //! From leases to wishes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use kernel::{Entry, Key};
 use subnet_alloc::{Block, Lease, LeaseEvent};
 
-use crate::backend::Remote;
+use crate::backend::{Remote, Skipped};
 
-use super::Agent;
+use super::{Agent, Notice};
 
 impl Agent {
-    pub(super) fn handle_leases(&mut self, events: Vec<LeaseEvent>) {
-        let mut released = Vec::new();
+    pub(super) fn handle_leases(&mut self, events: Vec<LeaseEvent>, now: Instant) {
+        let (mut released, mut news) = (Vec::new(), News::default());
         for event in events {
             self.counts.lease_events += 1;
             match event {
-                LeaseEvent::Reset(leases) => self.reset(leases, &mut released),
-                LeaseEvent::Put(lease) => self.put(lease, &mut released),
-                LeaseEvent::Gone(block) => self.gone(&block, &mut released),
+                LeaseEvent::Reset(leases) => {
+                    self.reset(leases, (&mut released, &mut news), now);
+                }
+                LeaseEvent::Put(lease) => self.put(lease, &mut released, &mut news),
+                LeaseEvent::Gone(block) => self.vanish(block, (&mut released, &mut news), now),
             }
         }
         self.release(released);
+        self.tell(news);
+    }
+
+    /// Takes away what is wanted for leases that have been away for too long.
+    pub(super) fn forget_vanished(&mut self, now: Instant) {
+        let due = self.vanished.due(self.grace_of_each(), now);
+        let Some(example) = due.first().copied() else {
+            return;
+        };
+        let mut released = Vec::new();
+        for block in &due {
+            self.gone(block, &mut released);
+        }
+        self.release(released);
+        let count = due.len();
+        self.notices.push_back(Notice::Forgotten { count, example });
+    }
+
+    /// How long each of the leases stays that have vanished.
+    pub(super) fn grace_of_each(&self) -> Duration {
+        self.grace.of(self.vanished.len(), self.remotes.len())
+    }
+
+    fn tell(&mut self, news: News) {
+        // Some may have come back, or been taken by others, in the same breath.
+        let vanished = news.vanished.into_iter();
+        let mut vanished = vanished.filter(|block| self.vanished.since(block).is_some());
+        if let Some(example) = vanished.next() {
+            let notice = Notice::Vanished {
+                count: 1 + vanished.count(),
+                known: self.remotes.len(),
+                example,
+                grace: self.grace_of_each(),
+            };
+            self.notices.push_back(notice);
+        }
+        if let Some((example, why)) = news.skipped.first().cloned() {
+            let count = news.skipped.len();
+            self.notices.push_back(Notice::Skipped {
+                count,
+                example,
+                why,
+            });
+        }
     }
 
     /// Plans everything from the start: this node's side is another one.
@@ -61,7 +108,12 @@ impl Agent {
         twice
     }
 
-    fn reset(&mut self, mut leases: Vec<Lease>, released: &mut Vec<Key>) {
+    fn reset(
+        &mut self,
+        mut leases: Vec<Lease>,
+        (released, news): (&mut Vec<Key>, &mut News),
+        now: Instant,
+    ) {
         let blocks: BTreeSet<Block> = leases.iter().map(|lease| lease.block).collect();
         let known = self.remotes.keys().chain(self.skipped.keys());
         let gone: Vec<Block> = known
@@ -71,23 +123,24 @@ impl Agent {
         // Of two leases that want the same entry, the younger one is believed.
         leases.sort_by_key(|lease| lease.revision);
         if self.remotes.is_empty() && !self.dumped {
-            self.take_in_bulk(leases);
+            self.take_in_bulk(leases, news);
         } else {
+            // Before the leases that are there: one of them may have its block.
+            for block in gone {
+                self.vanish(block, (released, news), now);
+            }
             leases
                 .into_iter()
-                .for_each(|lease| self.put(lease, released));
-        }
-        for block in gone {
-            self.gone(&block, released);
+                .for_each(|lease| self.put(lease, released, news));
         }
         if !std::mem::replace(&mut self.listed, true) {
-            self.adopt();
+            self.adopt(now);
         }
     }
 
     /// The first listing at once: a map that is made in one go has no half-full
     /// nodes, and nothing can be released yet.
-    fn take_in_bulk(&mut self, leases: Vec<Lease>) {
+    fn take_in_bulk(&mut self, leases: Vec<Lease>, news: &mut News) {
         let (mut remotes, mut skipped) = (Vec::new(), Vec::new());
         for lease in leases {
             match Remote::read(&lease, &self.local) {
@@ -99,10 +152,12 @@ impl Agent {
             }
         }
         self.remotes = remotes.into_iter().collect();
+        news.skipped.clone_from(&skipped);
         self.skipped = skipped.into_iter().collect();
     }
 
-    fn put(&mut self, lease: Lease, released: &mut Vec<Key>) {
+    fn put(&mut self, lease: Lease, released: &mut Vec<Key>, news: &mut News) {
+        self.make_way(&lease.block, released);
         if lease.block == self.local.block {
             self.gone(&lease.block, released);
             if self.local.is_mine(&lease) {
@@ -118,12 +173,39 @@ impl Agent {
             }
             Err(why) => {
                 self.replace(block, None, released);
-                self.skipped.insert(block, why);
+                if self.skipped.insert(block, why.clone()).as_ref() != Some(&why) {
+                    news.skipped.push((block, why));
+                }
             }
         }
     }
 
+    /// Who has the block of a vanished lease, or a part of it, is believed at
+    /// once.
+    fn make_way(&mut self, block: &Block, released: &mut Vec<Key>) {
+        self.vanished.forget(block);
+        if self.remotes.contains_key(block) {
+            return;
+        }
+        let overlapped = self.vanished.blocks().filter(|old| old.overlaps(block));
+        for old in overlapped.copied().collect::<Vec<_>>() {
+            self.gone(&old, released);
+        }
+    }
+
+    /// The store has no lease on the block any more.
+    fn vanish(&mut self, block: Block, (released, news): (&mut Vec<Key>, &mut News), now: Instant) {
+        if !self.remotes.contains_key(&block) || self.grace.0.is_zero() {
+            return self.gone(&block, released);
+        }
+        if self.vanished.since(&block).is_none() {
+            self.vanished.add(block, now);
+            news.vanished.push(block);
+        }
+    }
+
     fn gone(&mut self, block: &Block, released: &mut Vec<Key>) {
+        self.vanished.forget(block);
         self.skipped.remove(block);
         self.replace(*block, None, released);
     }
@@ -194,6 +276,13 @@ impl Agent {
     fn entries_of(&self, block: &Block, remote: &Remote) -> Vec<Entry> {
         self.local.remote_entries(block, remote, self.devices)
     }
+}
+
+/// What the operator has to be told of some events.
+#[derive(Default)]
+struct News {
+    vanished: Vec<Block>,
+    skipped: Vec<(Block, Skipped)>,
 }
 
 /// The older lease first, so that the younger one has the last word.

@@ -10,9 +10,10 @@
 //! ```
 
 mod leases;
+mod vanished;
 mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use kernel::{
@@ -23,6 +24,9 @@ use subnet_alloc::{Block, Lease, LeaseEvent};
 
 use crate::backend::{Devices, Local, Remote, Skipped};
 
+use vanished::Vanished;
+
+pub(crate) use vanished::Grace;
 pub(crate) use view::{Counts, LeaseView, RemoteView};
 
 /// Something that happened.
@@ -42,6 +46,8 @@ pub(crate) enum Input {
     Own(Lease),
     /// This node's side has changed: underlay, backend or block.
     Local(Box<Local>),
+    /// The entries of vanished leases stay for another time.
+    Grace(Grace),
     /// Somebody doubts that the view of the kernel is right.
     Doubt,
 }
@@ -58,6 +64,41 @@ pub(crate) enum Output {
     Apply(Vec<Change>),
     /// Tell the operator what the kernel refused for the first time.
     Refused(Vec<(Change, Refusal)>),
+    /// Tell the operator about leases.
+    Notice(Notice),
+}
+
+/// What an operator should know about leases: never one for each lease.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Notice {
+    /// So many leases of so many have vanished; their entries stay for so long.
+    Vanished {
+        count: usize,
+        known: usize,
+        /// One of them.
+        example: Block,
+        grace: Duration,
+    },
+    /// So many did not come back, and their entries are taken away.
+    Forgotten {
+        count: usize,
+        /// One of them.
+        example: Block,
+    },
+    /// The kernel has so many routes of ours that the store has no lease for;
+    /// they stay for so long.
+    MostAreStale {
+        stale: usize,
+        known: usize,
+        grace: Duration,
+    },
+    /// No packets are sent to this many more leases.
+    Skipped {
+        count: usize,
+        /// One of them, and why.
+        example: Block,
+        why: Skipped,
+    },
 }
 
 /// Changes in one [`Output::Apply`]: some milliseconds of work, so that
@@ -77,6 +118,11 @@ pub(crate) struct Agent {
     own: Option<Lease>,
     remotes: BTreeMap<Block, Remote>,
     skipped: BTreeMap<Block, Skipped>,
+    /// Those of `remotes` that the store has no more.
+    vanished: Vanished,
+    grace: Grace,
+    /// What is stale stays until then: it is doubted that so much of it is.
+    removals_wait: Option<Instant>,
     /// Keys that more than one lease wants.
     contested: BTreeSet<Key>,
     reconciler: Reconciler,
@@ -93,18 +139,23 @@ pub(crate) struct Agent {
     /// Batches of changes that the kernel has not answered yet.
     on_their_way: usize,
     refused: Vec<(Change, Refusal)>,
+    notices: VecDeque<Notice>,
     counts: Counts,
 }
 
 impl Agent {
-    /// Knows this node's side and nothing of the kernel and the store.
-    pub(crate) fn new(local: Local, ownership: Ownership) -> Agent {
+    /// Knows this node's side and nothing of the kernel and the store. What is
+    /// wanted for leases that vanish stays for `grace`.
+    pub(crate) fn new(local: Local, ownership: Ownership, grace: Grace) -> Agent {
         Agent {
             local,
             devices: Devices::default(),
             own: None,
             remotes: BTreeMap::new(),
             skipped: BTreeMap::new(),
+            vanished: Vanished::default(),
+            grace,
+            removals_wait: None,
             contested: BTreeSet::new(),
             reconciler: Reconciler::new(ownership),
             planned: false,
@@ -115,6 +166,7 @@ impl Agent {
             last_dump: None,
             on_their_way: 0,
             refused: Vec::new(),
+            notices: VecDeque::new(),
             counts: Counts::default(),
         }
     }
@@ -125,10 +177,11 @@ impl Agent {
             Input::Links(links, addresses) => self.handle_links(links, addresses),
             Input::Dump(dump) => self.handle_dump(dump, now),
             Input::Kernel(notifications) => self.handle_kernel(notifications),
-            Input::Leases(events) => self.handle_leases(events),
+            Input::Leases(events) => self.handle_leases(events, now),
             Input::Applied(changes, refusals) => self.handle_applied(&changes, &refusals, now),
             Input::Own(lease) => self.own = Some(lease),
             Input::Local(local) => self.handle_local(*local),
+            Input::Grace(grace) => self.grace = grace,
             Input::Doubt => {
                 self.links_due = true;
                 self.reconciler.doubt();
@@ -141,6 +194,9 @@ impl Agent {
     pub(crate) fn poll_output(&mut self, now: Instant) -> Option<Output> {
         if !self.refused.is_empty() {
             return Some(Output::Refused(std::mem::take(&mut self.refused)));
+        }
+        if let Some(notice) = self.notices.pop_front() {
+            return Some(Output::Notice(notice));
         }
         if std::mem::take(&mut self.links_due) {
             return Some(Output::ReadLinks);
@@ -168,16 +224,27 @@ impl Agent {
         let periodic = self.last_dump.map(|last| last + DUMP_PERIOD);
         let wants_dump = self.on_their_way == 0 && self.reconciler.needs_dump();
         let dump = self.next_dump().filter(|_| wants_dump);
-        [dump, self.reconciler.next_due(), periodic]
-            .into_iter()
-            .flatten()
-            .min()
+        let vanished = self.vanished.next_due(self.grace_of_each());
+        [
+            dump,
+            self.reconciler.next_due(),
+            periodic,
+            vanished,
+            self.removals_wait,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Time has come for what [`poll_timeout`](Self::poll_timeout) named.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.last_dump.is_some_and(|last| last + DUMP_PERIOD <= now) {
             self.handle(Input::Doubt, now);
+        }
+        self.forget_vanished(now);
+        if self.removals_wait.is_some_and(|until| until <= now) {
+            self.removals_wait = None;
         }
     }
 
@@ -197,7 +264,7 @@ impl Agent {
     }
 
     fn pending(&mut self, now: Instant) -> Vec<Change> {
-        let scope = if self.listed {
+        let scope = if self.listed && self.removals_wait.is_none() {
             Scope::All
         } else {
             Scope::PutsOnly
@@ -235,7 +302,7 @@ impl Agent {
         self.counts.dumps += 1;
         if !std::mem::replace(&mut self.dumped, true) {
             self.plan_all();
-            self.adopt();
+            self.adopt(now);
         }
     }
 
@@ -307,9 +374,25 @@ impl Agent {
     }
 
     /// Takes over what flannel left, once all wishes are known.
-    fn adopt(&mut self) {
+    fn adopt(&mut self, now: Instant) {
         if self.dumped && self.listed {
             self.reconciler.adopt_leftovers();
+            self.doubt_a_first_listing(now);
+        }
+    }
+
+    /// A first listing that would take most routes away tells rather of a store
+    /// that lost its leases than of nodes that all left meanwhile.
+    fn doubt_a_first_listing(&mut self, now: Instant) {
+        let (stale, known) = self.reconciler.stale_routes();
+        let grace = self.grace.of(stale, known);
+        if vanished::is_most(stale, known) && !grace.is_zero() {
+            self.removals_wait = Some(now + grace);
+            self.notices.push_back(Notice::MostAreStale {
+                stale,
+                known,
+                grace,
+            });
         }
     }
 }

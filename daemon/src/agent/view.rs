@@ -1,6 +1,7 @@
 //! What the agent knows, for those who look inside.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use ipnetwork::IpNetwork;
 use subnet_alloc::{Block, Lease};
@@ -65,6 +66,16 @@ impl Agent {
             .iter()
             .map(|(block, why)| LeaseView::Skipped(block, why));
         own.chain(remotes).chain(skipped)
+    }
+
+    /// When the lease on this block vanished from the store, if it did.
+    pub(crate) fn vanished_since(&self, block: &Block) -> Option<Instant> {
+        self.vanished.since(block)
+    }
+
+    /// How many leases have vanished whose entries stay for now.
+    pub(crate) fn vanished_count(&self) -> usize {
+        self.vanished.len()
     }
 
     /// How many leases of other nodes there are: those in use, and those that

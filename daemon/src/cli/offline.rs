@@ -7,7 +7,7 @@ use kernel::{Kernel, Netlink, NetlinkOptions, Ownership};
 use subnet_alloc::{LeaseEvent, LeaseStore, Listing, Step, decide};
 use tokio::time::timeout;
 
-use crate::agent::{Agent, Input, Output};
+use crate::agent::{Agent, Grace, Input, Output};
 use crate::config::Config;
 use crate::start;
 
@@ -60,7 +60,7 @@ fn look(config: &Config, listing: Listing, kernel: &mut Netlink) -> anyhow::Resu
         protocol: config.route_protocol,
         adopt_boot_routes: true,
     };
-    let mut agent = Agent::new(local, ownership);
+    let mut agent = Agent::new(local, ownership, Grace(config.vanished_grace));
     let now = Instant::now();
     agent.handle(Input::Own(own), now);
     agent.handle(Input::Leases(vec![LeaseEvent::Reset(listing.leases)]), now);
@@ -78,6 +78,7 @@ fn read_only(agent: &mut Agent, kernel: &mut Netlink, now: Instant) -> anyhow::R
                 Input::Links(links, addresses)
             }
             Output::Dump(interest) => Input::Dump(kernel.dump(&interest)?),
+            Output::Notice(_) => continue,
             Output::Apply(_) | Output::Refused(_) => return Ok(()),
         };
         agent.handle(input, now);

@@ -63,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) state_dir: PathBuf,
     /// How long the lease outlives this node, in whole seconds, at least one.
     pub(crate) lease_ttl: Duration,
+    /// How long the entries of a lease stay that has vanished from the store.
+    pub(crate) vanished_grace: Duration,
     /// Name of this node in its lease.
     pub(crate) node_name: String,
     /// Where health and metrics are served, if at all.

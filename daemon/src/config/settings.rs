@@ -162,6 +162,14 @@ pub(super) struct NodeSettings {
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = values::lease_ttl)]
     pub(super) lease_ttl: Duration,
 
+    /// How long packets are still sent to a node whose lease has vanished from the store: 60s, 5m
+    ///
+    /// A store that was frozen, emptied or restored loses leases of nodes that live on. When most
+    /// leases vanish at once, it is ten times as long. A block that another node takes, or that was
+    /// released on purpose, does not wait. 0 believes the store at once.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = values::duration)]
+    pub(super) vanished_grace: Duration,
+
     /// Directory of the control socket and the locks, lost at a reboot
     #[arg(long, value_name = "DIR", default_value = "/run/twill")]
     pub(super) run_dir: PathBuf,

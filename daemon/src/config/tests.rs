@@ -48,6 +48,7 @@ const SAMPLES: &[(&str, &str, Option<Pair>)] = &[
     ("subnet-file", "/run/blue/subnet.env", None),
     ("node-name", "node-7", None),
     ("lease-ttl", "1h30m", None),
+    ("vanished-grace", "5m", None),
     ("run-dir", "/run/blue", None),
     ("state-dir", "/var/lib/blue", None),
     ("healthz-ip", "127.0.0.1", None),

@@ -31,6 +31,7 @@ pub(super) fn config(
         run_dir: node.run_dir,
         state_dir: node.state_dir,
         lease_ttl: node.lease_ttl,
+        vanished_grace: node.vanished_grace,
         node_name: node.node_name.unwrap_or_else(|| host_name.into()),
         health: (health.healthz_port != 0)
             .then(|| SocketAddr::new(health.healthz_ip, health.healthz_port)),

@@ -19,9 +19,9 @@ pub(crate) struct LeaseRow {
     pub(crate) underlay: Option<String>,
     /// `leased`, or `reserved` when it never ends.
     pub(crate) hold: Option<String>,
-    /// `own`, `in use`, or `passed over`.
+    /// `own`, `in use`, `vanished` from the store, or `passed over`.
     pub(crate) state: String,
-    /// Why it is passed over.
+    /// Since when it has vanished, or why it is passed over.
     pub(crate) detail: Option<String>,
 }
 
@@ -47,7 +47,7 @@ impl Columns for LeaseRow {
 pub(crate) fn leases(agent: &Agent) -> Vec<LeaseRow> {
     let row = |view: LeaseView<'_>| match view {
         LeaseView::Own(lease) => own(lease),
-        LeaseView::Remote(block, remote) => other(block, remote),
+        LeaseView::Remote(block, remote) => other(agent, block, remote),
         LeaseView::Skipped(block, why) => LeaseRow {
             block: block.to_string(),
             node: None,
@@ -75,15 +75,19 @@ fn own(lease: &Lease) -> LeaseRow {
     }
 }
 
-fn other(block: &Block, remote: &Remote) -> LeaseRow {
+fn other(agent: &Agent, block: &Block, remote: &Remote) -> LeaseRow {
+    let vanished = agent.vanished_since(block);
     let addresses = [true, false].map(|ipv4| remote.underlay(ipv4).map(|ip| ip.to_string()));
     LeaseRow {
         block: block.to_string(),
         node: Some(remote.name()),
         underlay: joined(addresses),
         hold: Some(hold(remote.reserved)),
-        state: "in use".to_owned(),
-        detail: None,
+        state: match vanished {
+            Some(_) => "vanished".to_owned(),
+            None => "in use".to_owned(),
+        },
+        detail: vanished.map(|since| format!("{} s ago", since.elapsed().as_secs())),
     }
 }
 

@@ -24,6 +24,11 @@ pub(super) fn text(agent: &Agent, daemon: &Daemon) -> String {
         ("store_up", "Whether changes of the store come in", store_up),
         ("leases", "Leases of other nodes in use", as_i64(leases)),
         (
+            "leases_vanished",
+            "Leases that vanished from the store whose entries stay for now",
+            as_i64(agent.vanished_count()),
+        ),
+        (
             "leases_passed_over",
             "Leases that no packets are sent to",
             as_i64(passed_over),

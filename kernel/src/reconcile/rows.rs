@@ -119,6 +119,15 @@ impl Reconciler {
         })
     }
 
+    /// How many of our routes in the kernel are not wanted, and how many there
+    /// are.
+    pub fn stale_routes(&self) -> (usize, usize) {
+        let there = self.routes.iter().filter(|(_, s)| s.have().is_some());
+        there.fold((0, 0), |(stale, all), (_, state)| {
+            (stale + usize::from(state.want().is_none()), all + 1)
+        })
+    }
+
     fn hop_rows(&self) -> impl Iterator<Item = Row> + '_ {
         let name = |hop: &Hop| Key::Hop(HopName(hop.gateway));
         self.nexthops.iter().filter_map(move |(id, state)| {
