@@ -697,7 +697,9 @@ fn what_flannel_left_is_found_and_removed_and_nothing_else() {
 fn a_namespace_without_the_legacy_iptables_has_no_tables_of_it() {
     in_namespace(async || {
         open().replace(&firewall()).unwrap();
-        assert_eq!(legacy_iptables_tables(), Vec::<String>::new());
+        for ipv4 in [true, false] {
+            assert_eq!(legacy_iptables_tables(ipv4), Vec::<String>::new());
+        }
     });
 }
 

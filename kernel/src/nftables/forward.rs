@@ -144,16 +144,11 @@ fn rules(owner: &TableName, place: &Place, pools: &[IpNetwork]) -> Vec<Rule> {
         .flat_map(|pool| {
             [(End::Source, "from"), (End::Destination, "to")].map(|(end, word)| {
                 let matches = vec![Match::Within(end, true, *pool)];
-                let comment = format!("{}{word} {pool}", mark(owner));
+                let comment = format!("{}{word} {pool}", owner.mark());
                 Rule::new(matches, Verdict::Accept, comment)
             })
         })
         .collect()
-}
-
-/// What the comments of our rules in others' chains start with.
-fn mark(owner: &TableName) -> String {
-    format!("{owner} pods: ")
 }
 
 /// What to append, and what to remove.
@@ -171,7 +166,7 @@ impl Plan {
         mut wanted: Vec<Rule>,
         found: Vec<decode::Rule>,
     ) {
-        let mark = mark(owner);
+        let mark = owner.mark();
         for rule in found {
             let Some(comment) = rule.comment.filter(|comment| comment.starts_with(&mark)) else {
                 continue;
