@@ -316,6 +316,12 @@ fn remove_from_nftables(table: &TableName, dry_run: bool) -> Result<Vec<String>,
     if nftables.read()?.is_some() {
         removed.push(format!("nftables table inet {table}"));
     }
+    let opened = nftables.find_opened()?;
+    removed.extend(
+        opened
+            .iter()
+            .map(|chain| format!("rules in nftables chain {chain}")),
+    );
     let flannels = if dry_run {
         nftables.find_flannels()?
     } else {

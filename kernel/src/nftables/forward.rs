@@ -91,6 +91,25 @@ pub(super) fn open_forward(
     Ok(forwarding)
 }
 
+/// The chains that have rules of ours.
+pub(super) fn opened(
+    requests: &mut Requests,
+    owner: &TableName,
+) -> Result<Vec<ChainName>, NfTablesError> {
+    let mark = owner.mark();
+    let ours = |rule: &decode::Rule| {
+        let comment = rule.comment.as_deref();
+        comment.is_some_and(|comment| comment.starts_with(&mark))
+    };
+    let mut opened = Vec::new();
+    for chain in forward_chains(requests)? {
+        if is_shared(&chain.place) && rules_in(requests, &chain.place)?.iter().any(ours) {
+            opened.push(ChainName(chain.place));
+        }
+    }
+    Ok(opened)
+}
+
 /// Whether a notification is about a chain `FORWARD` of iptables.
 pub(super) fn concerns_forwarding(message: &Message<'_>) -> bool {
     match message.kind {

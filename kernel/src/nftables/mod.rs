@@ -137,6 +137,11 @@ impl NfTables {
         retried(|| forward::open_forward(&mut self.requests, &self.table, pools))
     }
 
+    /// The chains of others that have rules of ours.
+    pub fn find_opened(&mut self) -> Result<Vec<ChainName>, NfTablesError> {
+        forward::opened(&mut self.requests, &self.table)
+    }
+
     /// What an older flannel left in nftables.
     pub fn find_flannels(&mut self) -> Result<Vec<FlannelLeftover>, NfTablesError> {
         flannel::find(&mut self.requests)
