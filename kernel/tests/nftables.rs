@@ -629,7 +629,7 @@ fn forward_has_our_rules_once_while_its_policy_is_drop_and_they_go_with_our_tabl
         nft("add chain ip filter FORWARD { policy drop; }");
         nftables.open_forward(&pools).unwrap();
         assert_eq!(
-            names(nftables.find_opened().unwrap()),
+            names(&nftables.find_opened().unwrap()),
             ["ip filter FORWARD"]
         );
         nftables.delete().unwrap();
@@ -638,7 +638,7 @@ fn forward_has_our_rules_once_while_its_policy_is_drop_and_they_go_with_our_tabl
     });
 }
 
-fn names(chains: Vec<ChainName>) -> Vec<String> {
+fn names(chains: &[ChainName]) -> Vec<String> {
     chains.iter().map(ToString::to_string).collect()
 }
 
@@ -650,7 +650,7 @@ fn chains_of_others_that_drop_are_named_and_left_alone() {
              add chain inet host input { type filter hook input priority 0; policy drop; }");
         let before = nft("list ruleset");
         let forwarding = open().open_forward(&networks(&["10.244.0.0/16"])).unwrap();
-        assert_eq!(names(forwarding.shut), ["inet host forward"]);
+        assert_eq!(names(&forwarding.shut), ["inet host forward"]);
         assert_eq!(nft("list ruleset"), before);
     });
 }
