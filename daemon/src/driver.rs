@@ -9,7 +9,7 @@ use subnet_alloc::{
     AcquireError, Acquired, Follower, How, LeaseEvent, LeaseStore, StoreEvent, acquire,
 };
 use tokio::sync::mpsc;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::agent::{Agent, Grace, Input, Notice, Output};
 use crate::config::Config;
@@ -206,6 +206,7 @@ impl<S: LeaseStore> Driver<S> {
         loop {
             self.hear_the_kernel().await?;
             self.work()?;
+            self.tend_outside();
             let outside = self.outside.as_ref().and_then(Outside::poll_timeout);
             let timeout = self.agent.poll_timeout().into_iter().chain(outside).min();
             tokio::select! {
@@ -214,7 +215,7 @@ impl<S: LeaseStore> Driver<S> {
                     Told::End => break,
                     Told::HangUp => {
                         self.tell(Input::Doubt);
-                        self.repair_outside();
+                        self.outside.iter_mut().for_each(Outside::doubt);
                     }
                 },
                 carried = self.worker.next() => {
@@ -227,8 +228,8 @@ impl<S: LeaseStore> Driver<S> {
                 Some(event) = tenure_events.recv() => self.take_tenure(event),
                 Some(event) = store_events.recv() => self.take_store(event, &hints),
                 Some(request) = requests.recv() => self.answer(request)?,
-                () = changed(&mut self.outside) => self.repair_outside(),
-                () = sleep_until(timeout) => self.handle_timeout(outside),
+                () = changed(&mut self.outside) => {}
+                () = sleep_until(timeout) => self.agent.handle_timeout(Instant::now()),
             }
         }
         info!(
@@ -270,23 +271,9 @@ impl<S: LeaseStore> Driver<S> {
         self.agent.handle(input, Instant::now());
     }
 
-    fn handle_timeout(&mut self, outside: Option<Instant>) {
-        let now = Instant::now();
-        self.agent.handle_timeout(now);
-        if outside.is_some_and(|due| due <= now) {
-            self.repair_outside();
-        }
-    }
-
-    fn follow_outside(&mut self) {
+    fn tend_outside(&mut self) {
         if let Some(outside) = &mut self.outside {
-            outside.follow(self.agent.local(), Instant::now());
-        }
-    }
-
-    fn repair_outside(&mut self) {
-        if let Some(outside) = &mut self.outside {
-            outside.repair(Instant::now());
+            outside.tend(&self.agent, Instant::now());
         }
     }
 
@@ -327,8 +314,8 @@ impl<S: LeaseStore> Driver<S> {
         self.listening = true;
         self.reader.listen()?;
         self.tell(Input::Doubt);
-        self.outside = open_outside(&self.config);
-        self.follow_outside();
+        self.outside = Outside::open(&self.config, self.agent.local());
+        self.tend_outside();
         Ok(())
     }
 
@@ -476,7 +463,6 @@ impl<S: LeaseStore> Driver<S> {
             self.tell(Input::Local(Box::new(local)));
             // Whoever has the old block now was not another node's lease before.
             self.tell(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]));
-            self.follow_outside();
         }
         self.daemon.renewed = Instant::now();
         self.tell(Input::Own(acquired.lease));
@@ -499,21 +485,6 @@ impl<S: LeaseStore> Driver<S> {
         let dump = self.reader.dump(&self.agent.reconciler().interest(false))?;
         self.tell(Input::Dump(dump));
         Ok(())
-    }
-}
-
-/// Without `--ip-masq` a kernel without nftables serves as well.
-fn open_outside(config: &Config) -> Option<Outside> {
-    match Outside::open(config) {
-        Ok(outside) => Some(outside),
-        Err(error) if config.ip_masq => {
-            error!("{error}; pods of this node do not reach the outside (--ip-masq)");
-            None
-        }
-        Err(error) => {
-            debug!("{error}; nothing is done about a FORWARD policy that drops");
-            None
-        }
     }
 }
 

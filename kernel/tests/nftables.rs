@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kernel::{
-    Firewall, Masquerade, NfTables, NfTablesNotification, TableDrift, TableName, TunnelGuard,
-    legacy_iptables_tables,
+    ChainName, Firewall, Masquerade, NfTables, NfTablesNotification, TableDrift, TableName,
+    TunnelGuard, legacy_iptables_tables,
 };
 use nix::sched::{CloneFlags, setns, unshare};
 
@@ -628,9 +628,18 @@ fn forward_has_our_rules_once_while_its_policy_is_drop_and_they_go_with_our_tabl
 
         nft("add chain ip filter FORWARD { policy drop; }");
         nftables.open_forward(&pools).unwrap();
+        assert_eq!(
+            names(&nftables.find_opened().unwrap()),
+            ["ip filter FORWARD"]
+        );
         nftables.delete().unwrap();
+        assert_eq!(nftables.find_opened().unwrap(), []);
         assert_eq!(nft("list ruleset"), before);
     });
+}
+
+fn names(chains: &[ChainName]) -> Vec<String> {
+    chains.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -641,8 +650,7 @@ fn chains_of_others_that_drop_are_named_and_left_alone() {
              add chain inet host input { type filter hook input priority 0; policy drop; }");
         let before = nft("list ruleset");
         let forwarding = open().open_forward(&networks(&["10.244.0.0/16"])).unwrap();
-        let shut: Vec<String> = forwarding.shut.iter().map(ToString::to_string).collect();
-        assert_eq!(shut, ["inet host forward"]);
+        assert_eq!(names(&forwarding.shut), ["inet host forward"]);
         assert_eq!(nft("list ruleset"), before);
     });
 }
@@ -697,7 +705,9 @@ fn what_flannel_left_is_found_and_removed_and_nothing_else() {
 fn a_namespace_without_the_legacy_iptables_has_no_tables_of_it() {
     in_namespace(async || {
         open().replace(&firewall()).unwrap();
-        assert_eq!(legacy_iptables_tables(), Vec::<String>::new());
+        for ipv4 in [true, false] {
+            assert_eq!(legacy_iptables_tables(ipv4), Vec::<String>::new());
+        }
     });
 }
 

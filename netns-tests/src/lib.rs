@@ -7,6 +7,8 @@
 //! | `tests/reachability.rs` | Does every pod reach every pod, with its own address and the full MTU? |
 //! | `tests/restarts.rs` | Is a packet lost when the daemon is killed, stopped or upgraded? |
 //! | `tests/flannel_contract.rs` | Can Twill and flannel share a cluster, a node, a device? |
+//! | `tests/outside.rs` | Do pods reach the outside as they should, and what of flannel's rules is left? |
+//! | `tests/tunnel.rs` | Who may send VXLAN packets to pods? |
 //! | `tests/crowd.rs` | Do daemons that start at once all get a block? |
 //! | `tests/commands.rs` | Do the commands say and do what they promise? |
 //! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |

@@ -1,6 +1,7 @@
 //! What the agent knows, for those who look inside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use ipnetwork::IpNetwork;
@@ -82,6 +83,16 @@ impl Agent {
     /// no packets are sent to.
     pub(crate) fn lease_counts(&self) -> (usize, usize) {
         (self.remotes.len(), self.skipped.len())
+    }
+
+    /// The underlay addresses of all nodes that packets are sent to, of both families.
+    pub(crate) fn vteps(&self) -> BTreeSet<IpAddr> {
+        let addresses = |remote: &Remote| [remote.underlay(true), remote.underlay(false)];
+        self.remotes
+            .values()
+            .flat_map(addresses)
+            .flatten()
+            .collect()
     }
 
     /// The remote blocks by the prefix that a route to them has.

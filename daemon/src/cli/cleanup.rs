@@ -24,14 +24,9 @@ pub(super) fn cleanup(cleanup: &Cleanup) -> anyhow::Result<Outcome> {
     let runtime = runtime()?;
     let _context = runtime.enter();
     let mut removed = remove_from_kernel(&config, cleanup.dry_run)?;
-    match outside::remove(config.route_protocol, cleanup.dry_run) {
-        Ok(true) => removed.push(format!(
-            "nftables table inet {}",
-            outside::table_name(config.route_protocol)
-        )),
-        Ok(false) => {}
-        Err(error) => say(&error.to_string()),
-    }
+    let outside = outside::remove(config.route_protocol, cleanup.dry_run);
+    removed.extend(outside.removed);
+    outside.failed.iter().for_each(|why| say(why));
     removed.extend(remove_files(&config, cleanup.dry_run)?);
     let text = if cleanup.json {
         serde_json::to_string_pretty(&removed)? + "\n"

@@ -11,8 +11,6 @@ const IGNORED: &[(&str, bool)] = &[
     ("charon-executable-path", true),
     ("charon-viciuri-path", true),
     ("ip-blackhole-route", false),
-    ("ip-masq-fully-random-disable", false),
-    ("iptables-forward-rules", false),
     ("iptables-resync", true),
     ("kube-annotation-prefix", true),
     ("kube-api-url", true),

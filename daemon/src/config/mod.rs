@@ -31,6 +31,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnetwork::IpNetwork;
 use regex_lite::Regex;
 
 pub(crate) use error::ConfigError;
@@ -57,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) subnet_file: PathBuf,
     /// Whether traffic that leaves the pod network is masqueraded.
     pub(crate) ip_masq: bool,
+    /// What is done about traffic that enters and leaves the pod network.
+    pub(crate) outside: OutsideChoice,
     /// Directory of the control socket and the locks.
     pub(crate) run_dir: PathBuf,
     /// Directory of what must outlive a reboot.
@@ -122,6 +125,26 @@ pub(crate) struct UnderlayChoice {
     pub(crate) public_ip: Option<Ipv4Addr>,
     /// IPv6 address that other nodes reach us at, if not the interface's own.
     pub(crate) public_ipv6: Option<Ipv6Addr>,
+}
+
+/// What is done about traffic that enters and leaves the pod network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OutsideChoice {
+    /// How traffic to the outside is masqueraded, if it is.
+    pub(crate) masquerade: Option<MasqueradeChoice>,
+    /// Pods' traffic is let through iptables' FORWARD chains that drop by policy.
+    pub(crate) open_forward: bool,
+    /// VXLAN packets whose sender is no node are dropped.
+    pub(crate) tunnel_guard: bool,
+}
+
+/// How traffic to the outside is masqueraded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MasqueradeChoice {
+    /// Networks that pods reach with their own addresses.
+    pub(crate) direct: Vec<IpNetwork>,
+    /// Source ports are chosen wholly at random.
+    pub(crate) random_fully: bool,
 }
 
 #[cfg(test)]

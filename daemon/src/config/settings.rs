@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, Args, Command, ValueEnum};
+use ipnetwork::IpNetwork;
 use regex_lite::Regex;
 
 use super::values::{self, Secret, StoreKind};
@@ -23,6 +24,8 @@ pub(crate) struct Settings {
     pub(super) underlay: UnderlaySettings,
     #[command(flatten)]
     pub(super) overlay: OverlaySettings,
+    #[command(flatten)]
+    pub(super) outside: OutsideSettings,
     #[command(flatten)]
     pub(super) node: NodeSettings,
     #[command(flatten)]
@@ -130,11 +133,6 @@ pub(super) struct OverlaySettings {
     #[arg(long, value_name = "BACKEND")]
     pub(super) backend: Option<BackendKind>,
 
-    /// Masquerade traffic from pods to addresses outside of the pod network
-    #[arg(long, value_name = "BOOL", default_value = "false", value_parser = values::boolean)]
-    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
-    pub(super) ip_masq: bool,
-
     /// The number that marks our routes (`ip route show proto N`): 5 to 255
     ///
     /// Routes with this number are ours to change and to remove. Daemons that share one network
@@ -145,6 +143,43 @@ pub(super) struct OverlaySettings {
     /// Where the CNI plugin reads this node's block and MTU
     #[arg(long, value_name = "FILE", default_value = "/run/flannel/subnet.env")]
     pub(super) subnet_file: PathBuf,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Outside")]
+pub(super) struct OutsideSettings {
+    /// Masquerade traffic from pods to addresses outside of the pod network
+    #[arg(long, value_name = "BOOL", default_value = "false", value_parser = values::boolean)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub(super) ip_masq: bool,
+
+    /// Networks outside of the pod network that pods reach with their own addresses (repeat)
+    ///
+    /// They must have a route back to the pods. Without --ip-masq nothing is masqueraded, and this
+    /// changes nothing.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = values::network)]
+    pub(super) no_masq_to: Vec<IpNetwork>,
+
+    /// Masquerade with source ports as they are, where they are free, instead of random ones
+    ///
+    /// Random ports keep two flows that start at once from taking the same one, which loses a
+    /// packet.
+    #[arg(long, value_name = "BOOL", default_value = "false", value_parser = values::boolean)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub(super) ip_masq_fully_random_disable: bool,
+
+    /// Let pods' traffic through iptables' FORWARD chains whose policy is drop
+    #[arg(long, value_name = "BOOL", default_value = "true", value_parser = values::boolean)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub(super) iptables_forward_rules: bool,
+
+    /// Drop VXLAN packets whose sender is no node of this cluster
+    ///
+    /// A node is known by the addresses in its lease. Turn this off where packets of nodes come from
+    /// other addresses than these: behind address translation that is not one to one.
+    #[arg(long, value_name = "BOOL", default_value = "true", value_parser = values::boolean)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    pub(super) tunnel_guard: bool,
 }
 
 #[derive(Args)]

@@ -43,9 +43,13 @@ const SAMPLES: &[(&str, &str, Option<Pair>)] = &[
     ("public-ipv6", "2001:db8::7", None),
     ("mtu", "9000", None),
     ("backend", "host-gw", None),
-    ("ip-masq", "true", None),
     ("route-protocol", "85", None),
     ("subnet-file", "/run/blue/subnet.env", None),
+    ("ip-masq", "true", None),
+    ("no-masq-to", "198.51.100.0/24", None),
+    ("ip-masq-fully-random-disable", "true", None),
+    ("iptables-forward-rules", "false", None),
+    ("tunnel-guard", "false", None),
     ("node-name", "node-7", None),
     ("lease-ttl", "1h30m", None),
     ("vanished-grace", "5m", None),
@@ -254,6 +258,8 @@ fn flannelds_command_line_is_understood() {
         .flag("--ip-masq")
         .flag("-public-ip=")
         .flag("-kube-subnet-mgr=false")
+        .flag("-ip-masq-fully-random-disable")
+        .flag("-iptables-forward-rules=false")
         .flag("-iptables-resync")
         .flag("5")
         .flag("-v=4");
@@ -265,6 +271,8 @@ fn flannelds_command_line_is_understood() {
     assert_eq!(config.underlay.ifaces, ["eth1", "10.0.0.7"]);
     assert_eq!(config.underlay.public_ip, None);
     assert!(config.ip_masq);
+    assert!(!config.outside.masquerade.is_some_and(|m| m.random_fully));
+    assert!(!config.outside.open_forward);
     assert_eq!(
         config.ignored,
         ["--iptables-resync", "--kube-subnet-mgr", "--v"]
@@ -285,6 +293,36 @@ fn masquerade_can_be_turned_off_again() {
             "{word}"
         );
     }
+}
+
+#[test]
+fn only_nodes_may_tunnel_and_ports_are_random_unless_somebody_says_otherwise() {
+    let outside = given().flag("--ip-masq").config().outside;
+    assert!(outside.tunnel_guard && outside.open_forward);
+    assert!(outside.masquerade.is_some_and(|m| m.random_fully));
+    let off = given().flag("--tunnel-guard=false").config().outside;
+    assert!(!off.tunnel_guard && off.masquerade.is_none());
+}
+
+#[test]
+fn destinations_without_masquerade_are_a_list_of_networks() {
+    let direct = |given: Given| given.flag("--ip-masq").config().outside.masquerade;
+    let (flags, file) = (
+        given()
+            .flag("--no-masq-to=10.0.0.0/8,2001:db8::/32")
+            .flag("--no-masq-to=192.0.2.7"),
+        given().file("no-masq-to = [\"10.0.0.0/8\", \"2001:db8::/32\", \"192.0.2.7\"]"),
+    );
+    for given in [flags, file] {
+        let direct = direct(given).expect("masquerade is on").direct;
+        let texts: Vec<String> = direct.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7/32"]);
+    }
+    let error = given().variable("TWILL_NO_MASQ_TO", "10.0.0.1/8").error();
+    assert_eq!(
+        error,
+        "variable TWILL_NO_MASQ_TO: no-masq-to = \"10.0.0.1/8\" is not allowed: it has bits beyond its length: want 10.0.0.0/8"
+    );
 }
 
 #[test]

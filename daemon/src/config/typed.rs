@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
-use super::settings::{Settings, StoreSettings, UnderlaySettings};
+use super::settings::{OutsideSettings, Settings, StoreSettings, UnderlaySettings};
 use super::values::StoreKind;
-use super::{Config, ConfigError, EtcdFlags, Source, Sources, StoreChoice, UnderlayChoice};
+use super::{
+    Config, ConfigError, EtcdFlags, MasqueradeChoice, OutsideChoice, Source, Sources, StoreChoice,
+    UnderlayChoice,
+};
 
 /// `sources` is for what must be given together; `ignored` is passed on.
 pub(super) fn config(
@@ -17,6 +20,7 @@ pub(super) fn config(
         store,
         underlay,
         overlay,
+        outside,
         node,
         health,
         log,
@@ -27,7 +31,8 @@ pub(super) fn config(
         mtu: underlay.mtu,
         underlay: underlay_choice(underlay),
         subnet_file: overlay.subnet_file,
-        ip_masq: overlay.ip_masq,
+        ip_masq: outside.ip_masq,
+        outside: outside_choice(outside),
         run_dir: node.run_dir,
         state_dir: node.state_dir,
         lease_ttl: node.lease_ttl,
@@ -48,6 +53,17 @@ fn underlay_choice(underlay: UnderlaySettings) -> UnderlayChoice {
         can_reach: underlay.iface_can_reach,
         public_ip: underlay.public_ip,
         public_ipv6: underlay.public_ipv6,
+    }
+}
+
+fn outside_choice(outside: OutsideSettings) -> OutsideChoice {
+    OutsideChoice {
+        masquerade: outside.ip_masq.then_some(MasqueradeChoice {
+            direct: outside.no_masq_to,
+            random_fully: !outside.ip_masq_fully_random_disable,
+        }),
+        open_forward: outside.iptables_forward_rules,
+        tunnel_guard: outside.tunnel_guard,
     }
 }
 

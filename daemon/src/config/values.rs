@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnetwork::IpNetwork;
 use regex_lite::Regex;
 
 /// A value that is never printed.
@@ -106,6 +107,19 @@ impl Family for Ipv6Addr {
 
 pub(super) fn ip<F: Family>(text: &str) -> Result<F, String> {
     text.parse().map_err(|_| format!("want {}", F::NAME))
+}
+
+/// A network without host bits; an address alone is a network of one address.
+pub(super) fn network(text: &str) -> Result<IpNetwork, String> {
+    let given: IpNetwork = text
+        .parse()
+        .map_err(|_| "want a network such as 10.0.0.0/8 or 2001:db8::/32".to_owned())?;
+    let network = IpNetwork::new(given.network(), given.prefix()).map_err(|e| e.to_string())?;
+    if network.ip() == given.ip() {
+        Ok(network)
+    } else {
+        Err(format!("it has bits beyond its length: want {network}"))
+    }
 }
 
 /// From the least that every IPv4 link carries (RFC 791, section 3.2) to the most that an IP header
@@ -280,6 +294,27 @@ mod tests {
             "http://a:1/path",
         ] {
             assert!(endpoint(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_network_has_no_host_bits() {
+        for text in [
+            "10.0.0.0/8",
+            "0.0.0.0/0",
+            "2001:db8::/32",
+            "192.0.2.7",
+            "::1",
+        ] {
+            assert_eq!(network(text), Ok(text.parse().unwrap()), "{text}");
+        }
+        assert_eq!(
+            network("10.1.0.0/8").unwrap_err(),
+            "it has bits beyond its length: want 10.0.0.0/8"
+        );
+        for text in ["", "10.0.0.0/33", "10.0.0/8", "example.org", "10.0.0.0-8"] {
+            let error = network(text).unwrap_err();
+            assert!(error.starts_with("want a network"), "{text}: {error}");
         }
     }
 

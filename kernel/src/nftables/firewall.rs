@@ -60,6 +60,11 @@ impl TableName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What the comments of our rules in others' chains start with.
+    pub fn mark(&self) -> String {
+        format!("{self} pods: ")
+    }
 }
 
 impl Default for TableName {

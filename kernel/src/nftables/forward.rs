@@ -91,6 +91,25 @@ pub(super) fn open_forward(
     Ok(forwarding)
 }
 
+/// The chains that have rules of ours.
+pub(super) fn opened(
+    requests: &mut Requests,
+    owner: &TableName,
+) -> Result<Vec<ChainName>, NfTablesError> {
+    let mark = owner.mark();
+    let ours = |rule: &decode::Rule| {
+        let comment = rule.comment.as_deref();
+        comment.is_some_and(|comment| comment.starts_with(&mark))
+    };
+    let mut opened = Vec::new();
+    for chain in forward_chains(requests)? {
+        if is_shared(&chain.place) && rules_in(requests, &chain.place)?.iter().any(ours) {
+            opened.push(ChainName(chain.place));
+        }
+    }
+    Ok(opened)
+}
+
 /// Whether a notification is about a chain `FORWARD` of iptables.
 pub(super) fn concerns_forwarding(message: &Message<'_>) -> bool {
     match message.kind {
@@ -144,16 +163,11 @@ fn rules(owner: &TableName, place: &Place, pools: &[IpNetwork]) -> Vec<Rule> {
         .flat_map(|pool| {
             [(End::Source, "from"), (End::Destination, "to")].map(|(end, word)| {
                 let matches = vec![Match::Within(end, true, *pool)];
-                let comment = format!("{}{word} {pool}", mark(owner));
+                let comment = format!("{}{word} {pool}", owner.mark());
                 Rule::new(matches, Verdict::Accept, comment)
             })
         })
         .collect()
-}
-
-/// What the comments of our rules in others' chains start with.
-fn mark(owner: &TableName) -> String {
-    format!("{owner} pods: ")
 }
 
 /// What to append, and what to remove.
@@ -171,7 +185,7 @@ impl Plan {
         mut wanted: Vec<Rule>,
         found: Vec<decode::Rule>,
     ) {
-        let mark = mark(owner);
+        let mark = owner.mark();
         for rule in found {
             let Some(comment) = rule.comment.filter(|comment| comment.starts_with(&mark)) else {
                 continue;

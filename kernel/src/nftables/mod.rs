@@ -117,12 +117,17 @@ impl NfTables {
         Ok(state.map_or(TableDrift::Rules, |state| state.drift(wanted, &self.table)))
     }
 
-    /// Removes our table and our rules in others' chains, if they are there.
-    pub fn delete(&mut self) -> Result<(), NfTablesError> {
+    /// Removes our table, if it is there; our rules in others' chains stay.
+    pub fn delete_table(&mut self) -> Result<(), NfTablesError> {
         let table = &self.table;
         let what = format!("the removal of table inet {table}");
         self.requests
-            .transact(&what, |batch| write_removal(batch, table))?;
+            .transact(&what, |batch| write_removal(batch, table))
+    }
+
+    /// Removes our table and our rules in others' chains, if they are there.
+    pub fn delete(&mut self) -> Result<(), NfTablesError> {
+        self.delete_table()?;
         self.open_forward(&[]).map(drop)
     }
 
@@ -130,6 +135,11 @@ impl NfTables {
     /// whose policy is drop, and takes back what it let through before.
     pub fn open_forward(&mut self, pools: &[IpNetwork]) -> Result<Forwarding, NfTablesError> {
         retried(|| forward::open_forward(&mut self.requests, &self.table, pools))
+    }
+
+    /// The chains of others that have rules of ours.
+    pub fn find_opened(&mut self) -> Result<Vec<ChainName>, NfTablesError> {
+        forward::opened(&mut self.requests, &self.table)
     }
 
     /// What an older flannel left in nftables.
@@ -178,16 +188,20 @@ impl NfTables {
     }
 }
 
-/// The tables of the legacy iptables in this network namespace: what is in
-/// them, flannel's rules among it, only the program `iptables-legacy` changes.
-pub fn legacy_iptables_tables() -> Vec<String> {
-    ["ip_tables_names", "ip6_tables_names"]
-        .iter()
-        .filter_map(|file| fs::read_to_string(format!("/proc/thread-self/net/{file}")).ok())
-        .flat_map(|names| names.lines().map(str::to_owned).collect::<Vec<_>>())
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect()
+/// The tables of the legacy iptables of a family that are in use in this network
+/// namespace: what is in them, flannel's rules among it, only the program
+/// `iptables-legacy` (or `ip6tables-legacy`) changes.
+pub fn legacy_iptables_tables(ipv4: bool) -> Vec<String> {
+    let file = if ipv4 {
+        "ip_tables_names"
+    } else {
+        "ip6_tables_names"
+    };
+    // Kernels without the legacy iptables have no such file.
+    let names = fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
+    let mut names: Vec<String> = names.lines().map(str::to_owned).collect();
+    names.sort();
+    names
 }
 
 /// Others change their own chains when they like: what was found a moment ago

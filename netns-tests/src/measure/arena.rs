@@ -58,8 +58,13 @@ impl Arena {
 
     /// Starts a daemon; it is not waited for.
     pub fn start(&self) -> Result<Daemon, LabError> {
+        self.start_with(&[])
+    }
+
+    /// The same with these flags.
+    pub fn start_with(&self, flags: &[&str]) -> Result<Daemon, LabError> {
         let command = DaemonCommand::new(&self.binary, Store::Etcd(self.etcd.endpoints()));
-        self.node().start(&command)
+        self.node().start(&command.args(flags))
     }
 }
 

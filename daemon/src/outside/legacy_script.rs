@@ -1,0 +1,215 @@
+//! From what `iptables-legacy-save` prints to what `iptables-legacy-restore
+//! --noflush` is to do.
+
+use ipnetwork::IpNetwork;
+
+/// flannel's own chains.
+const FLANNELS_CHAINS: [&str; 2] = ["FLANNEL-POSTRTG", "FLANNEL-FWD"];
+/// Older flannels put their rules straight into the chains of iptables.
+const FLANNELS_COMMENTS: [&str; 2] = ["flanneld masq", "flanneld forward"];
+
+#[derive(PartialEq, Eq, Debug, Default)]
+pub(super) struct Script {
+    /// Commands by table, as restore reads them; empty when all is as wanted.
+    pub(super) text: String,
+    /// What it does, in words.
+    pub(super) words: Vec<String>,
+}
+
+/// One table, as it was saved.
+#[derive(Default)]
+struct Table<'a> {
+    name: &'a str,
+    /// Chain and policy; chains that somebody made have none (`-`).
+    chains: Vec<(&'a str, &'a str)>,
+    /// `-A CHAIN ...`
+    rules: Vec<&'a str>,
+}
+
+/// Removes what flannel left; makes `FORWARD` let the `forwarded` networks
+/// through if it drops by policy, by rules whose comments start with `mark`, and
+/// have no others with such comments.
+pub(super) fn script(saved: &str, mark: &str, forwarded: &[IpNetwork]) -> Script {
+    let mut script = Script::default();
+    for table in tables(saved) {
+        let mut lines = flannels(&table, &mut script.words);
+        if table.name == "filter" {
+            lines.extend(forward(&table, mark, forwarded, &mut script.words));
+        }
+        if !lines.is_empty() {
+            let lines = lines.join("\n");
+            script.text += &format!("*{}\n{lines}\nCOMMIT\n", table.name);
+        }
+    }
+    script
+}
+
+fn tables(saved: &str) -> Vec<Table<'_>> {
+    let mut tables = Vec::new();
+    for line in saved.lines() {
+        if let Some(name) = line.strip_prefix('*') {
+            let (chains, rules) = (Vec::new(), Vec::new());
+            tables.push(Table {
+                name,
+                chains,
+                rules,
+            });
+        }
+        let Some(table) = tables.last_mut() else {
+            continue;
+        };
+        let mut words = line.split(' ');
+        match (line.strip_prefix(':'), words.next()) {
+            (Some(_), Some(chain)) => {
+                table
+                    .chains
+                    .push((&chain[1..], words.next().unwrap_or("-")));
+            }
+            (None, Some("-A")) => table.rules.push(line),
+            _ => {}
+        }
+    }
+    tables
+}
+
+/// The rules that lead to flannel's chains first: such a chain cannot be removed.
+fn flannels(table: &Table<'_>, words: &mut Vec<String>) -> Vec<String> {
+    let of_flannel = table.rules.iter().filter(|rule| is_flannels(rule));
+    let mut lines: Vec<String> = of_flannel.map(|rule| removal(rule)).collect();
+    for chain in FLANNELS_CHAINS {
+        if table.chains.iter().any(|(name, _)| *name == chain) {
+            lines.push(format!("-F {chain}\n-X {chain}"));
+        }
+    }
+    if !lines.is_empty() {
+        words.push(format!("removed flannel's rules from table {}", table.name));
+    }
+    lines
+}
+
+fn is_flannels(rule: &str) -> bool {
+    let mut words = rule.split(' ');
+    let of_its_chain = words.nth(1).is_some_and(|c| FLANNELS_CHAINS.contains(&c));
+    let jumps = words.any(|word| FLANNELS_CHAINS.contains(&word));
+    let says_so = FLANNELS_COMMENTS
+        .iter()
+        .any(|comment| rule.contains(&format!("--comment \"{comment}\"")));
+    !of_its_chain && (jumps || says_so)
+}
+
+fn forward(
+    table: &Table<'_>,
+    mark: &str,
+    forwarded: &[IpNetwork],
+    words: &mut Vec<String>,
+) -> Vec<String> {
+    let drops = table.chains.contains(&("FORWARD", "DROP"));
+    let mut missing: Vec<(String, String)> = forwarded
+        .iter()
+        .filter(|_| drops)
+        .flat_map(|pool| [("-s", "from", pool), ("-d", "to", pool)])
+        .map(|(end, word, pool)| {
+            let comment = format!("--comment \"{mark}{word} {pool}\"");
+            let rule = format!("-A FORWARD {end} {pool} -m comment {comment} -j ACCEPT");
+            (comment, rule)
+        })
+        .collect();
+    let ours = format!("--comment \"{mark}");
+    let mut lines = Vec::new();
+    for rule in table.rules.iter().filter(|rule| rule.contains(&ours)) {
+        match missing
+            .iter()
+            .position(|(comment, _)| rule.contains(comment))
+        {
+            Some(at) => drop(missing.remove(at)),
+            None => lines.push(removal(rule)),
+        }
+    }
+    if !lines.is_empty() {
+        words.push("removed our rules from chain FORWARD".to_owned());
+    }
+    if !missing.is_empty() {
+        words.push("let pods' traffic through chain FORWARD, whose policy is drop".to_owned());
+    }
+    lines.extend(missing.into_iter().map(|(_, rule)| rule));
+    lines
+}
+
+/// `-A CHAIN ...` as `-D CHAIN ...`.
+fn removal(rule: &str) -> String {
+    rule.replacen("-A", "-D", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARK: &str = "twill pods: ";
+
+    const FLANNEL: &str = r#"# Generated by iptables-save v1.8.9
+*nat
+:PREROUTING ACCEPT [0:0]
+:POSTROUTING ACCEPT [0:0]
+:FLANNEL-POSTRTG - [0:0]
+-A POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG
+-A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE
+-A FLANNEL-POSTRTG -s 10.244.0.0/16 -m comment --comment "flanneld masq" -j MASQUERADE
+COMMIT
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD DROP [7:420]
+:FLANNEL-FWD - [0:0]
+-A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD
+-A FLANNEL-FWD -s 10.244.0.0/16 -m comment --comment "flanneld forward" -j ACCEPT
+COMMIT
+"#;
+
+    fn pools() -> Vec<IpNetwork> {
+        vec!["10.244.0.0/16".parse().unwrap()]
+    }
+
+    #[test]
+    fn what_flannel_left_goes_and_pods_pass_a_chain_that_drops() {
+        let expected = r#"*nat
+-D POSTROUTING -m comment --comment "flanneld masq" -j FLANNEL-POSTRTG
+-F FLANNEL-POSTRTG
+-X FLANNEL-POSTRTG
+COMMIT
+*filter
+-D FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD
+-F FLANNEL-FWD
+-X FLANNEL-FWD
+-A FORWARD -s 10.244.0.0/16 -m comment --comment "twill pods: from 10.244.0.0/16" -j ACCEPT
+-A FORWARD -d 10.244.0.0/16 -m comment --comment "twill pods: to 10.244.0.0/16" -j ACCEPT
+COMMIT
+"#;
+        let script = script(FLANNEL, MARK, &pools());
+        assert_eq!(script.text, expected);
+        assert_eq!(script.words.len(), 3);
+    }
+
+    #[test]
+    fn rules_of_ours_are_there_once_and_only_while_they_are_needed() {
+        let ours = r#"*filter
+:FORWARD DROP [0:0]
+-A FORWARD -s 10.244.0.0/16 -m comment --comment "twill pods: from 10.244.0.0/16" -j ACCEPT
+-A FORWARD -d 10.244.0.0/16 -m comment --comment "twill pods: to 10.244.0.0/16" -j ACCEPT
+-A FORWARD -d 10.9.0.0/16 -m comment --comment "twill-85 pods: to 10.9.0.0/16" -j ACCEPT
+COMMIT
+"#;
+        assert_eq!(script(ours, MARK, &pools()), Script::default());
+        let opened = ours.replace("DROP", "ACCEPT");
+        for none_needed in [script(ours, MARK, &[]), script(&opened, MARK, &pools())] {
+            assert_eq!(none_needed.text.matches("-D FORWARD").count(), 2);
+            assert!(!none_needed.text.contains("twill-85"));
+        }
+    }
+
+    #[test]
+    fn rules_of_others_and_text_that_is_none_are_left_alone() {
+        let foreign = "*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -j DOCKER-USER\nCOMMIT\n";
+        for saved in [foreign, "", "*", "*\n:\n-A", "-A FORWARD", ":FORWARD DROP"] {
+            assert_eq!(script(saved, MARK, &pools()), Script::default(), "{saved}");
+        }
+    }
+}
