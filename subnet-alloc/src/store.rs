@@ -4,7 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::block::Block;
+use crate::history::History;
 use crate::lease::{Lease, LeaseAttrs, Revision};
+use crate::life::Life;
 
 /// A store of leases: etcd, a directory, or a fake. Every change is one compare-and-swap, so two nodes never both
 /// hold a block as confirmed.
@@ -64,8 +66,20 @@ pub trait LeaseStore: Send + Sync + 'static {
         ttl: Duration,
     ) -> impl Future<Output = Result<Renewal, StoreError>> + Send;
 
-    /// Deletes an own lease if nobody changed it since `lease.revision`; `false` when somebody did or it is gone.
+    /// Gives up an own lease on purpose, if nobody changed it since `lease.revision`; `false` when somebody did or it
+    /// is gone. Watchers are told a [`WatchEvent::Put`] with [`LeaseAttrs::released`], then a [`WatchEvent::Gone`]; of
+    /// a lease that expires they are told the latter alone.
     fn release(&self, lease: &Lease) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// The blocks that have been used. Reads a record for each of them: only for who needs a new block.
+    fn history(&self) -> impl Future<Output = Result<History, StoreError>> + Send;
+
+    /// Writes down that an own block is in use, so that it does not count as free for longer than it is. Claims and
+    /// releases do so themselves; this is for now and then in between.
+    fn touch(&self, lease: &Lease) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How much time somebody's lease has left.
+    fn life(&self, lease: &Lease) -> impl Future<Output = Result<Life, StoreError>> + Send;
 }
 
 /// Changes of config and leases, in the order of their revisions.
