@@ -7,6 +7,7 @@ mod guard;
 mod keys;
 mod list;
 mod options;
+mod session;
 mod used;
 mod watch;
 mod write;

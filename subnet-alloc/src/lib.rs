@@ -29,7 +29,7 @@ pub use config::{ConfigError, NetworkConfig};
 pub use etcd::{EtcdOptions, EtcdStore, EtcdWatch};
 pub use family::{Family, Prefix};
 pub use file::{FileStore, FileWatch};
-pub use follow::{Follower, LeaseEvent, StoreEvent};
+pub use follow::{Follower, LeaseEvent, Outage, StoreEvent};
 pub use history::{History, Use};
 pub use json::BadJson;
 pub use lease::{BadLease, Hold, Lease, LeaseAttrs, LeaseId, Revision};

@@ -253,6 +253,8 @@ pub struct MemoryWatch {
 }
 
 impl Watch for MemoryWatch {
+    const SILENCE: Duration = Duration::ZERO;
+
     async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         loop {
             self.changed.mark_unchanged();
