@@ -122,17 +122,14 @@ impl Follow {
             StoreEvent::Down(outage) => Some(outage),
             _ => None,
         });
-        eprintln!("down after {:?}: {outage}", cut.elapsed());
         let heard = outage.heard.expect("it was up");
         assert!(heard < cut + Duration::from_secs(1), "{:?}", heard - cut);
         outage
     }
 
     fn until_up(&self) {
-        let began = Instant::now();
         let up = |event| matches!(event, StoreEvent::Up { .. }).then_some(());
         self.until(PATIENCE, up);
-        eprintln!("up after {:?}", began.elapsed());
     }
 
     fn until_put(&self, key: &str) {
