@@ -7,7 +7,7 @@ use std::time::Duration;
 use subnet_alloc::{Acquired, Claimant, Lease, LeaseStore, Renewal, acquire};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tracing::debug;
+use tracing::warn;
 
 use kernel::Mac;
 
@@ -101,7 +101,7 @@ impl<S: LeaseStore> Tenure<S> {
         if renewals.is_multiple_of(RENEWALS_PER_TOUCH)
             && let Err(error) = self.store.touch(&self.lease).await
         {
-            debug!(
+            warn!(
                 "the use of block {} is not written down: {error}",
                 self.lease.block
             );

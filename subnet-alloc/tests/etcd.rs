@@ -299,7 +299,7 @@ async fn values_of_many_megabytes_do_not_hide_the_leases() {
 }
 
 #[tokio::test]
-async fn a_full_etcd_still_renews() {
+async fn a_full_etcd_still_renews_and_releases() {
     let args = ["--quota-backend-bytes", "600000"]
         .map(str::to_owned)
         .to_vec();
@@ -322,6 +322,28 @@ async fn a_full_etcd_still_renews() {
         store.renew(&lease, DAY).await,
         Ok(Renewal::Alive { ttl: DAY })
     );
+    let untouched = store.touch(&lease).await;
+    assert!(
+        matches!(untouched, Err(StoreError::NoSpace { .. })),
+        "{untouched:?}"
+    );
+    assert_eq!(store.release(&lease).await, Ok(true));
+    assert_eq!(store.list().await.unwrap().leases, []);
+}
+
+#[tokio::test]
+async fn records_of_many_megabytes_do_not_hide_the_others() {
+    let etcd = RealEtcd::start().await;
+    let store = etcd.store();
+    won(&store, "10.1.99.0-24").await;
+    for number in 0..14 {
+        let key = format!("used/10.1.{number}.0-24");
+        etcd.put(&key, vec![b'x'; 1_400_000]).await;
+    }
+    etcd.put("used/no block", "{}").await;
+    assert_eq!(store.history().await.unwrap().uses().len(), 15);
+    let listing = store.list().await.unwrap();
+    assert_eq!((listing.leases.len(), listing.bad.len()), (1, 0));
 }
 
 #[tokio::test]

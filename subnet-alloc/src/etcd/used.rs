@@ -8,11 +8,14 @@ use crate::lease::LeaseAttrs;
 use crate::store::StoreError;
 
 use super::endpoints::Endpoints;
+use super::error::is_too_large;
 use super::keys::{Keys, end_of, revision};
 use super::list::LARGEST_ANSWER;
 
-/// Records in one page: about half a megabyte.
+/// Records in one page: about half a megabyte. Halved when an answer is larger than [`LARGEST_ANSWER`].
 const PAGE: i64 = 5000;
+/// More records than any pool of nodes has blocks are not read; what is behind them counts as never used.
+const MOST: usize = 200_000;
 
 /// The writes that say that these blocks are in use.
 pub(super) fn puts<'a>(
@@ -40,22 +43,37 @@ pub(super) async fn touch(
 
 /// Page by page; only what a decision needs is kept.
 pub(super) async fn history(endpoints: &Endpoints, keys: &Keys) -> Result<History, StoreError> {
-    let (mut uses, mut begin) = (Vec::new(), keys.all_used().as_bytes().to_vec());
-    let end = end_of(keys.all_used());
-    loop {
-        let call = |client: Client| {
-            let options = GetOptions::new().with_range(end.clone()).with_limit(PAGE);
-            let begin = begin.clone();
-            let mut kv = client.kv_client().max_decoding_message_size(LARGEST_ANSWER);
-            async move { kv.get(begin, Some(options)).await as Result<_, Error> }
+    let (mut uses, mut page) = (Vec::new(), PAGE);
+    let mut begin = keys.all_used().as_bytes().to_vec();
+    while uses.len() < MOST {
+        let answer = match get(endpoints, keys, (&begin, page)).await {
+            Err(error) if is_too_large(&error) && page > 1 => {
+                page /= 2;
+                continue;
+            }
+            answer => answer?,
         };
-        let page: GetResponse = endpoints.call(call).await?;
-        uses.extend(page.kvs().iter().filter_map(|kv| read(keys, kv)));
-        match page.kvs().last().filter(|_| page.more()) {
+        uses.extend(answer.kvs().iter().filter_map(|kv| read(keys, kv)));
+        match answer.kvs().last().filter(|_| answer.more()) {
             Some(last) => begin = [last.key(), b"\0"].concat(),
-            None => return Ok(History::new(uses)),
+            None => break,
         }
     }
+    Ok(History::new(uses))
+}
+
+async fn get(
+    endpoints: &Endpoints,
+    keys: &Keys,
+    (begin, count): (&[u8], i64),
+) -> Result<GetResponse, StoreError> {
+    let end = end_of(keys.all_used());
+    let call = |client: Client| {
+        let options = GetOptions::new().with_range(end.clone()).with_limit(count);
+        let mut kv = client.kv_client().max_decoding_message_size(LARGEST_ANSWER);
+        async move { kv.get(begin, Some(options)).await as Result<_, Error> }
+    };
+    endpoints.call(call).await
 }
 
 fn read(keys: &Keys, kv: &KeyValue) -> Option<Use> {

@@ -117,7 +117,7 @@ pub(super) async fn replace(
     Ok(replaced)
 }
 
-/// Says so, then deletes, so that watchers can tell a release from an expiry.
+/// Says so, then deletes, so that watchers can tell a release from an expiry. An etcd without room can only delete.
 pub(super) async fn release(store: &EtcdStore, lease: &Lease) -> Result<bool, StoreError> {
     let (block, attrs) = (&lease.block, &lease.attrs.clone().release());
     let new = New { block, attrs };
@@ -127,7 +127,11 @@ pub(super) async fn release(store: &EtcdStore, lease: &Lease) -> Result<bool, St
         .when(unchanged(store, lease))
         .and_then(writes)
         .or_else([TxnOp::get(store.keys.block(block), None)]);
-    let said = match run(store, txn).await? {
+    let answer = match run(store, txn).await {
+        Err(StoreError::NoSpace { .. }) => return delete(store, lease).await,
+        answer => answer?,
+    };
+    let said = match answer {
         Answer::Done { revision, .. } => new.lease(lease.hold, revision),
         Answer::Refused(found) => {
             let found = found.concat();
@@ -138,20 +142,21 @@ pub(super) async fn release(store: &EtcdStore, lease: &Lease) -> Result<bool, St
             }
         }
     };
+    // When it is gone already, an earlier attempt did that.
     delete(store, &said).await?;
     Ok(true)
 }
 
-/// Deletes an own key and its etcd lease. When it is gone already, an earlier attempt did that.
-async fn delete(store: &EtcdStore, lease: &Lease) -> Result<(), StoreError> {
+/// Deletes an own key and its etcd lease; `false` when it is not there as it was.
+async fn delete(store: &EtcdStore, lease: &Lease) -> Result<bool, StoreError> {
     let txn = Txn::new()
         .when(unchanged(store, lease))
         .and_then([TxnOp::delete(store.keys.block(&lease.block), None)]);
-    run(store, txn).await?;
-    if let Hold::Leased(id) = lease.hold {
+    let is_ours = matches!(run(store, txn).await?, Answer::Done { .. });
+    if let (true, Hold::Leased(id)) = (is_ours, lease.hold) {
         store.revoke(id).await;
     }
-    Ok(())
+    Ok(is_ours)
 }
 
 async fn swap(
