@@ -121,6 +121,7 @@ impl Plan {
             node: Some(config.node_name.clone()),
             previous: subnet_env::previous_block(&config.subnet_file)
                 .or_else(|| recalled(config).map(|s| s.block)),
+            wish: None,
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use subnet_alloc::{Acquired, Claimant, Lease, LeaseStore, Renewal, acquire};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
+use tracing::warn;
 
 use kernel::Mac;
 
@@ -45,6 +46,8 @@ pub(crate) struct Tenure<S> {
 /// A failed renewal is tried again after this share of the lease's time, but
 /// not before a second and not after a minute.
 const RETRY_SHARE: u32 = 30;
+/// Once a day with the default TTL: what says that a block is in use need not be exact.
+const RENEWALS_PER_TOUCH: u64 = 3;
 
 impl<S: LeaseStore> Tenure<S> {
     /// Holds the lease until the receiver of its events is dropped.
@@ -55,7 +58,7 @@ impl<S: LeaseStore> Tenure<S> {
     ) {
         let ttl = self.config.lease_ttl;
         let retry = (ttl / RETRY_SHARE).clamp(Duration::from_secs(1), Duration::from_secs(60));
-        let mut pause = ttl / 3;
+        let (mut pause, mut renewals) = (ttl / 3, 0_u64);
         loop {
             let hint = tokio::select! {
                 hint = hints.recv() => hint,
@@ -71,6 +74,10 @@ impl<S: LeaseStore> Tenure<S> {
                 Ok(Renewal::Gone) => TenureEvent::Lost,
                 Err(error) => TenureEvent::Failed(error.to_string()),
             };
+            if matches!(event, TenureEvent::Renewed) {
+                renewals += 1;
+                self.touch(renewals).await;
+            }
             let lost = matches!(event, TenureEvent::Lost);
             pause = if matches!(event, TenureEvent::Failed(_)) {
                 retry
@@ -89,9 +96,23 @@ impl<S: LeaseStore> Tenure<S> {
         }
     }
 
+    /// The renewal is what counts: a store without room cannot write this down and still renews.
+    async fn touch(&self, renewals: u64) {
+        if renewals.is_multiple_of(RENEWALS_PER_TOUCH)
+            && let Err(error) = self.store.touch(&self.lease).await
+        {
+            warn!(
+                "the use of block {} is not written down: {error}",
+                self.lease.block
+            );
+        }
+    }
+
     async fn acquire_again(&self, events: &mpsc::Sender<TenureEvent>) -> Acquired {
         let mut claimant = self.plan.claimant(&self.config, self.macs);
-        claimant.identity.previous = Some(self.lease.block);
+        // That it held the block proves nothing any more: whoever has it took it when it was free.
+        claimant.identity.previous = None;
+        claimant.identity.wish = Some(self.lease.block);
         loop {
             match self.acquire(&claimant).await {
                 Ok(acquired) => return acquired,

@@ -164,6 +164,30 @@ fn cleanup_removes_all_that_is_ours_and_says_what() {
 }
 
 #[test]
+fn a_released_lease_is_gone_for_the_others_and_is_not_released_under_a_daemon() {
+    let mut network = two_nodes();
+    let release = ["cleanup", "--release"];
+    let refused = run(network.node(), &network.command(), &release);
+    assert_eq!(code(&refused), Some(2), "{refused:?}");
+
+    network.daemons[0].terminate().unwrap();
+    let released = run(network.node(), &network.command(), &release);
+    assert_eq!(code(&released), Some(0), "{released:?}");
+    let said = String::from_utf8_lossy(&released.stdout);
+    assert!(said.contains("removed lease on 10.244."), "{said}");
+    let other = &network.cluster.nodes[1];
+    eventually("the other node has no way to the block", READY, || {
+        block_routes(other).is_ok_and(|routes| routes.is_empty())
+    })
+    .unwrap();
+
+    let again = run(network.node(), &network.command(), &release);
+    assert_eq!(code(&again), Some(0), "{again:?}");
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert!(said.contains("holds no lease"), "{said}");
+}
+
+#[test]
 fn bad_flags_exit_with_2_and_name_the_flag() {
     for words in [
         &["run", "--no-such-flag"][..],

@@ -1,12 +1,24 @@
-//! Which block a node should hold: a pure decision from the config, the node's identity and all leases.
+//! Which block a node should hold: a pure decision from the config, the node's identity and what the store knows.
 
+mod choice;
+mod free;
+mod own;
+
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use crate::block::Block;
 use crate::config::NetworkConfig;
-use crate::family::{Family, Prefix};
-use crate::lease::{Hold, Lease, LeaseAttrs};
-use crate::pool::Pool;
+use crate::family::Family;
+use crate::history::History;
+use crate::lease::{Lease, LeaseAttrs};
+use crate::life::Life;
+
+use choice::{Choice, Stuck};
+use own::{Own, own_leases};
+
+pub use own::Shared;
 
 /// By what a node recognises its own lease.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,8 +29,25 @@ pub struct Identity {
     pub underlay_v6: Option<Ipv6Addr>,
     /// A name that no other node has: it finds the lease again when the address has changed.
     pub node: Option<String>,
-    /// The block of the previous `subnet.env`: taken again when nobody holds it.
+    /// The block that this machine remembers having held (`subnet.env`, `node.json`): taken again when nobody holds
+    /// it. A lease on it is this machine's even if only the address or only the name is the same.
     pub previous: Option<Block>,
+    /// A block that is taken again when nobody holds it. Whose a lease on it is, it does not say.
+    pub wish: Option<Block>,
+}
+
+/// What is known of the store when a decision is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Knowledge<'a> {
+    /// All leases.
+    pub leases: &'a [Lease],
+    /// The blocks that have been used, if that was asked for. Read after the leases, so that what was given up in
+    /// between does not look as if nobody had ever had it.
+    pub history: Option<&'a History>,
+    /// How much time the leases of which that was asked have left.
+    pub lives: &'a BTreeMap<Block, Life>,
+    /// Races for a block that were lost: the more, the wider the choice, so that nodes get out of each other's way.
+    pub losses: u32,
 }
 
 /// What a node should do to have its block.
@@ -44,6 +73,17 @@ pub enum Step {
     },
     /// It should claim this block, which nobody holds.
     Claim(Block),
+    /// It should find this out and decide again.
+    Ask(Question),
+}
+
+/// What a decision needs to know and is not told unasked, because it costs the store something.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    /// Which blocks have been used.
+    History,
+    /// How much time this lease has left.
+    Life(Lease),
 }
 
 /// Why no block can be found.
@@ -66,257 +106,106 @@ pub enum AllocError {
     /// The config enables no family.
     #[error("the network config enables neither IPv4 nor IPv6")]
     NoFamily,
+    /// Another machine that is alive has the same address or the same name.
+    #[error(transparent)]
+    Rival(Box<Rival>),
 }
 
-/// Decides: an own lease by underlay address, then by node name, then the previous block if nobody holds it, then any
-/// free one by chance. Reservations for this node count as its own; nobody else's lease is ever overlapped.
+/// Two machines with one address or one name: this one, and the one that holds a lease.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "two nodes have one {shared}: this one ({me}) and the one that holds {block} ({holder}); give this one another {shared} with {}, or if that machine is gone: `twill cleanup --release` on it, or delete the store's key subnets/{}{}",
+    .shared.flags(), .block.key(), waiting(*.wait)
+)]
+pub struct Rival {
+    /// What both have.
+    pub shared: Shared,
+    /// This node's name and addresses.
+    pub me: String,
+    /// The holder's name and addresses.
+    pub holder: String,
+    /// The holder's block.
+    pub block: Block,
+    /// When its lease may be taken over, if it is not renewed until then; never for a reservation.
+    pub wait: Option<Duration>,
+}
+
+/// Decides: an own lease by underlay address, then by node name, then the previous block if nobody holds it, then the
+/// one that a node of this name had, then any that nobody has ever had by chance, then one of those that have been
+/// free for longest. Reservations for this node count as its own; nobody else's lease is ever overlapped.
 ///
-/// `random` gives uniformly distributed numbers. Time is linear in the leases (and their sorting), whatever the size of the pool.
+/// `random` gives uniformly distributed numbers. Time is linear in leases and history (and their sorting), whatever
+/// the size of the pool.
 pub fn decide(
     config: &NetworkConfig,
     identity: &Identity,
-    leases: &[Lease],
+    known: &Knowledge<'_>,
     random: &mut dyn FnMut() -> u64,
 ) -> Result<Decision, AllocError> {
-    let own = own_leases(identity, leases);
+    let own = match own_leases(identity, known)? {
+        Own::These(own) => own,
+        Own::Depends(on) => return Ok(Decision::ask(Question::Life(on.clone()))),
+    };
     let fits = |lease: &Lease| config.fits(&lease.block).is_ok();
-    let mut unfit: Vec<Lease> = own
-        .iter()
-        .filter(|l| !fits(l))
-        .map(|&l| l.clone())
-        .collect();
+    let unfit = own.iter().filter(|l| !fits(l)).map(|&l| l.clone());
+    let mut unfit: Vec<Lease> = unfit.collect();
     if let Some(lease) = own.iter().find(|lease| fits(lease)) {
         let step = Step::Keep((*lease).clone());
         return Ok(Decision { step, unfit });
     }
-    for from in own {
-        let others = leases.iter().filter(|lease| lease.block != from.block);
-        let mut choice = Choice::new(config, others.map(|lease| lease.block), random);
-        if let Some(to) = choice.extend(&from.block)? {
-            unfit.retain(|lease| lease.block != from.block);
-            let from = from.clone();
-            return Ok(Decision {
-                step: Step::Extend { from, to },
-                unfit,
-            });
-        }
-    }
-    let mut choice = Choice::new(config, leases.iter().map(|lease| lease.block), random);
-    let previous = identity
-        .previous
-        .map(|block| choice.extend(&block))
-        .transpose()?;
-    let block = match previous.flatten() {
-        Some(block) => block,
-        None => choice.free()?,
+    let step = match new_block(config, identity, known, (&own, random)) {
+        Err(Stuck::History) => Step::Ask(Question::History),
+        Err(Stuck::Alloc(why)) => return Err(why),
+        Ok(step) => step,
     };
-    Ok(Decision {
-        step: Step::Claim(block),
-        unfit,
-    })
+    if let Step::Extend { from, .. } = &step {
+        unfit.retain(|lease| lease.block != from.block);
+    }
+    Ok(Decision { step, unfit })
 }
 
-/// This node's leases, the one to prefer first: by underlay address before by name, the previous block before
-/// others, reservations before leases.
-fn own_leases<'a>(identity: &Identity, leases: &'a [Lease]) -> Vec<&'a Lease> {
-    let mut own: Vec<_> = leases
-        .iter()
-        .filter_map(|lease| Some((recognise(identity, &lease.attrs)?, lease)))
-        .collect();
-    own.sort_by_key(|(by, lease)| {
-        let other = identity.previous != Some(lease.block);
-        (*by, other, lease.hold != Hold::Reserved, lease.block)
-    });
-    own.into_iter().map(|(_, lease)| lease).collect()
+/// What this lease has in common with a node whose own lease it is not: two machines with one address or one name.
+pub fn shared_with(identity: &Identity, attrs: &LeaseAttrs) -> Option<Shared> {
+    own::shared_with(identity, attrs)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum RecognisedBy {
-    Underlay,
-    Name,
-}
-
-fn recognise(identity: &Identity, attrs: &LeaseAttrs) -> Option<RecognisedBy> {
-    let same_v4 = attrs.underlay_v4.is_some() && attrs.underlay_v4 == identity.underlay_v4;
-    let same_v6 = attrs.underlay_v6.is_some() && attrs.underlay_v6 == identity.underlay_v6;
-    // flannel asks for IPv4 alone as soon as both sides have it.
-    let v4_decides = attrs.underlay_v4.is_some() && identity.underlay_v4.is_some();
-    if same_v4 || (same_v6 && !v4_decides) {
-        Some(RecognisedBy::Underlay)
-    } else if attrs.node.is_some() && attrs.node == identity.node {
-        Some(RecognisedBy::Name)
-    } else {
-        None
+impl Decision {
+    fn ask(question: Question) -> Decision {
+        let (step, unfit) = (Step::Ask(question), Vec::new());
+        Decision { step, unfit }
     }
 }
 
-/// Picks free parts, with what is taken known for each family.
-struct Choice<'a> {
-    config: &'a NetworkConfig,
-    taken: Vec<Block>,
-    random: &'a mut dyn FnMut() -> u64,
-}
-
-impl<'a> Choice<'a> {
-    fn new(
-        config: &'a NetworkConfig,
-        taken: impl Iterator<Item = Block>,
-        random: &'a mut dyn FnMut() -> u64,
-    ) -> Self {
-        let taken = taken.collect();
-        Choice {
-            config,
-            taken,
-            random,
+fn new_block(
+    config: &NetworkConfig,
+    identity: &Identity,
+    known: &Knowledge<'_>,
+    (own, random): (&[&Lease], &mut dyn FnMut() -> u64),
+) -> Result<Step, Stuck> {
+    for from in own {
+        let others = known.leases.iter().filter(|l| l.block != from.block);
+        let mut choice = Choice::new(config, others.map(|l| l.block), known, random);
+        if let Some(to) = choice.extend(&from.block)? {
+            let from = (*from).clone();
+            return Ok(Step::Extend { from, to });
         }
     }
-
-    /// A block that keeps the parts of `old` which fit and are free, if there is such a part.
-    fn extend(&mut self, old: &Block) -> Result<Option<Block>, AllocError> {
-        let v4 = self
-            .config
-            .v4
-            .zip(old.v4())
-            .filter(|(pool, part)| pool.fits(*part).is_ok());
-        let v6 = self
-            .config
-            .v6
-            .zip(old.v6())
-            .filter(|(pool, part)| pool.fits(*part).is_ok());
-        let v4 = v4
-            .map(|(_, part)| part)
-            .filter(|part| self.is_free(Block::new(Some(*part), None)));
-        let v6 = v6
-            .map(|(_, part)| part)
-            .filter(|part| self.is_free(Block::new(None, Some(*part))));
-        if v4.is_none() && v6.is_none() {
-            return Ok(None);
+    let held = known.leases.iter().map(|lease| lease.block);
+    let mut choice = Choice::new(config, held, known, random);
+    for block in identity.wish.into_iter().chain(identity.previous) {
+        if let Some(block) = choice.extend(&block)? {
+            return Ok(Step::Claim(block));
         }
-        self.complete(v4, v6).map(Some)
     }
-
-    /// A block that is free in every enabled family.
-    fn free(&mut self) -> Result<Block, AllocError> {
-        self.complete(None, None)
-    }
-
-    /// Fills the parts that are still missing. The second family prefers the block with the same number as the first
-    /// one's: 10.244.60.0/24 goes with fd00:244:0:3c::/64. People can read that, and nodes which start at once and
-    /// differ in one family then differ in both.
-    fn complete(
-        &mut self,
-        v4: Option<ipnetwork::Ipv4Network>,
-        v6: Option<ipnetwork::Ipv6Network>,
-    ) -> Result<Block, AllocError> {
-        let config = self.config;
-        let v4 = match (config.v4, v4) {
-            (Some(pool), None) => {
-                Some(self.pick(&pool, Block::v4, number(config.v6.as_ref(), v6))?)
-            }
-            (_, kept) => kept,
-        };
-        let v6 = match (config.v6, v6) {
-            (Some(pool), None) => {
-                Some(self.pick(&pool, Block::v6, number(config.v4.as_ref(), v4))?)
-            }
-            (_, kept) => kept,
-        };
-        Block::new(v4, v6).map_err(|_| AllocError::NoFamily)
-    }
-
-    fn is_free(&self, part: Result<Block, crate::block::BadBlock>) -> bool {
-        part.is_ok_and(|part| !self.taken.iter().any(|taken| taken.overlaps(&part)))
-    }
-
-    fn pick<N: Prefix>(
-        &mut self,
-        pool: &Pool<N>,
-        part: impl Fn(&Block) -> Option<N>,
-        wish: Option<u128>,
-    ) -> Result<N, AllocError> {
-        let free = FreeBlocks::new(pool, self.taken.iter().filter_map(part));
-        if let Some(index) = wish.filter(|index| free.contains(*index)) {
-            return Ok(pool.block(index));
-        }
-        let high = u128::from((self.random)());
-        let number = high << 64 | u128::from((self.random)());
-        let index = free.nth(number.checked_rem(free.count).unwrap_or(0));
-        index
-            .map(|index| pool.block(index))
-            .ok_or_else(|| AllocError::PoolExhausted {
-                family: N::FAMILY,
-                pool: pool.network.to_string(),
-                len: pool.block_len,
-                blocks: pool.blocks(),
-            })
-    }
+    choice.free(identity.node.as_deref()).map(Step::Claim)
 }
 
-fn number<N: Prefix>(pool: Option<&Pool<N>>, part: Option<N>) -> Option<u128> {
-    pool.zip(part).map(|(pool, part)| pool.index(part.first()))
-}
-
-/// The free blocks of a pool by number, as the gaps between sorted intervals of taken ones.
-///
-/// ```text
-/// number   0 1 2 3 4 5 6 7
-/// taken      [---]   [-]       -> [1, 3], [5, 5] and count = 8 - 4
-/// ```
-struct FreeBlocks {
-    taken: Vec<(u128, u128)>,
-    blocks: u128,
-    count: u128,
-}
-
-impl FreeBlocks {
-    fn new<N: Prefix>(pool: &Pool<N>, taken: impl Iterator<Item = N>) -> FreeBlocks {
-        let (first, last) = (pool.min.first(), pool.max.last());
-        let mut intervals: Vec<_> = taken
-            .filter(|part| part.first() <= last && part.last() >= first)
-            .map(|part| {
-                (
-                    pool.index(part.first().max(first)),
-                    pool.index(part.last().min(last)),
-                )
-            })
-            .collect();
-        intervals.sort_unstable();
-        intervals.dedup_by(|next, kept| {
-            let overlap = next.0 <= kept.1;
-            if overlap {
-                kept.1 = kept.1.max(next.1);
-            }
-            overlap
-        });
-        let used: u128 = intervals.iter().map(|(from, to)| to - from + 1).sum();
-        let blocks = pool.blocks();
-        FreeBlocks {
-            taken: intervals,
-            blocks,
-            count: blocks - used,
-        }
-    }
-
-    fn contains(&self, index: u128) -> bool {
-        let after = self.taken.partition_point(|(from, _)| *from <= index);
-        let before = after.checked_sub(1).map(|at| self.taken[at]);
-        index < self.blocks && before.is_none_or(|(_, to)| to < index)
-    }
-
-    /// The number of the free block that has `rank` free ones before it.
-    fn nth(&self, rank: u128) -> Option<u128> {
-        if rank >= self.count {
-            return None;
-        }
-        let mut index = rank;
-        for (from, to) in &self.taken {
-            if index < *from {
-                break;
-            }
-            index += to - from + 1;
-        }
-        Some(index)
-    }
+fn waiting(wait: Option<Duration>) -> String {
+    let Some(wait) = wait else {
+        return String::new();
+    };
+    let minutes = wait.as_secs().div_ceil(60);
+    format!(", or wait: if it is not renewed, it is taken over in {minutes} min")
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! Getting a block: decide, try, learn from a lost race, decide again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::allocator::{AllocError, Identity, Step, decide};
+use crate::allocator::{AllocError, Decision, Identity, Knowledge, Question, Step, decide};
 use crate::block::Block;
 use crate::config::NetworkConfig;
+use crate::history::History;
 use crate::lease::{Hold, Lease, LeaseAttrs, Revision};
+use crate::life::Life;
 use crate::store::{Claim, LeaseStore, Listing, Publish, Renewal, Replace, StoreError, serves};
 
 /// Who wants a block, and what it wants to be known about it.
@@ -54,7 +57,7 @@ pub enum How {
 /// Why no block could be acquired.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AcquireError {
-    /// There is none.
+    /// There is none, or another machine has this one's address or name.
     #[error(transparent)]
     Alloc(#[from] AllocError),
     /// The store failed.
@@ -85,8 +88,8 @@ pub async fn acquire<S: LeaseStore>(
 ) -> Result<Acquired, AcquireError> {
     let mut attempt = Attempt::new(store, claimant, listing);
     for _ in 0..ATTEMPTS {
-        let decision = match attempt.decide(random) {
-            Err(AllocError::PoolExhausted { .. }) if attempt.is_stale => {
+        let decision = match attempt.decide(random).await {
+            Err(AcquireError::Alloc(AllocError::PoolExhausted { .. })) if attempt.is_stale => {
                 attempt.list_again().await?;
                 continue;
             }
@@ -96,7 +99,7 @@ pub async fn acquire<S: LeaseStore>(
             Outcome::Ours(lease, how) => return Ok(attempt.end(lease, how, decision.unfit)),
             Outcome::Taken(by) => attempt.learn(by).await?,
             Outcome::Lost(block) => {
-                attempt.identity.previous = Some(block);
+                attempt.identity.wish = Some(block);
                 attempt.list_again().await?;
             }
         }
@@ -104,11 +107,34 @@ pub async fn acquire<S: LeaseStore>(
     Err(AcquireError::Contended { attempts: ATTEMPTS })
 }
 
+/// The lease that the node has, if it has one, as [`acquire`] would find it; one that the config no longer gives out
+/// counts. Writes nothing.
+pub async fn own_lease<S: LeaseStore>(
+    store: &S,
+    claimant: &Claimant<'_>,
+    listing: Listing,
+) -> Result<Option<Lease>, AcquireError> {
+    let mut attempt = Attempt::new(store, claimant, listing);
+    // What it would claim does not matter.
+    attempt.history = Some(History::default());
+    let decision = match attempt.decide(&mut || 0).await {
+        Err(AcquireError::Alloc(AllocError::PoolExhausted { .. })) => return Ok(None),
+        decision => decision?,
+    };
+    let unfit = decision.unfit.into_iter().next();
+    Ok(match decision.step {
+        Step::Keep(lease) | Step::Extend { from: lease, .. } => Some(lease),
+        Step::Claim(_) | Step::Ask(_) => unfit,
+    })
+}
+
 struct Attempt<'a, S> {
     store: &'a S,
     claimant: &'a Claimant<'a>,
     identity: Identity,
     known: Known,
+    history: Option<History>,
+    lives: BTreeMap<Block, Life>,
     /// Whether a race was lost since the listing: blocks may have become free as well.
     is_stale: bool,
     losses: u32,
@@ -128,21 +154,35 @@ impl<'a, S: LeaseStore> Attempt<'a, S> {
             claimant,
             identity: claimant.identity.clone(),
             known: Known::new(listing),
+            history: None,
+            lives: BTreeMap::new(),
             is_stale: false,
             losses: 0,
         }
     }
 
-    fn decide(
-        &self,
+    /// Decides, and finds out what that needs.
+    async fn decide(
+        &mut self,
         random: &mut (dyn FnMut() -> u64 + Send),
-    ) -> Result<crate::allocator::Decision, AllocError> {
-        decide(
-            self.claimant.config,
-            &self.identity,
-            &self.known.leases,
-            random,
-        )
+    ) -> Result<Decision, AcquireError> {
+        loop {
+            let known = Knowledge {
+                leases: &self.known.leases,
+                history: self.history.as_ref(),
+                lives: &self.lives,
+                losses: self.losses,
+            };
+            let decision = decide(self.claimant.config, &self.identity, &known, random)?;
+            match decision.step {
+                Step::Ask(Question::History) => self.history = Some(self.store.history().await?),
+                Step::Ask(Question::Life(lease)) => {
+                    let life = self.store.life(&lease).await?;
+                    self.lives.insert(lease.block, life);
+                }
+                _ => return Ok(decision),
+            }
+        }
     }
 
     async fn take(&self, step: Step) -> Result<Outcome, StoreError> {
@@ -156,6 +196,7 @@ impl<'a, S: LeaseStore> Attempt<'a, S> {
                     Replace::Lost => Outcome::Lost(from.block),
                 })
             }
+            Step::Ask(_) => unreachable!("`Attempt::decide` answers every question"),
             Step::Claim(block) => Ok(match self.store.claim(&block, attrs, *ttl).await? {
                 Claim::Won(lease) => Outcome::Ours(lease, How::Claimed),
                 Claim::Taken(by) => Outcome::Taken(by),
@@ -196,6 +237,9 @@ impl<'a, S: LeaseStore> Attempt<'a, S> {
 
     async fn list_again(&mut self) -> Result<(), StoreError> {
         self.known = Known::new(self.store.list().await?);
+        // Older than the listing, it would show what was given up in between as never used.
+        self.history = None;
+        self.lives.clear();
         self.is_stale = false;
         Ok(())
     }

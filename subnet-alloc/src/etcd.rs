@@ -1,4 +1,5 @@
-//! The store in etcd v3, in flannel's layout: `<prefix>/config` and `<prefix>/subnets/<key>`.
+//! The store in etcd v3, in flannel's layout: `<prefix>/config` and `<prefix>/subnets/<key>`; and of our own
+//! `<prefix>/used/<key>`.
 
 mod endpoints;
 mod error;
@@ -6,6 +7,8 @@ mod guard;
 mod keys;
 mod list;
 mod options;
+mod session;
+mod used;
 mod watch;
 mod write;
 
@@ -13,7 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::block::Block;
+use crate::history::History;
 use crate::lease::{Hold, Lease, LeaseAttrs, LeaseId, Revision};
+use crate::life::Life;
 use crate::store::{Claim, LeaseStore, Listing, Publish, Renewal, Replace, StoreError, serves};
 
 use endpoints::Endpoints;
@@ -67,6 +72,20 @@ impl EtcdStore {
             Renewal::Alive { ttl: granted } if serves(granted, ttl) => Ok(hold),
             _ => self.grant(ttl).await.map(Hold::Leased),
         }
+    }
+
+    async fn time_to_live(&self, id: LeaseId) -> Result<Life, StoreError> {
+        let call = |mut client: etcd_client::Client| async move {
+            client.lease_time_to_live(id.0, None).await
+        };
+        let answer = self.endpoints.call(call).await?;
+        Ok(match u64::try_from(answer.ttl()) {
+            Ok(left @ 1..) => Life::Ends {
+                granted: granted(&answer),
+                left: Duration::from_secs(left),
+            },
+            _ => Life::Over,
+        })
     }
 
     async fn keep_alive(&self, id: LeaseId) -> Result<Renewal, StoreError> {
@@ -155,5 +174,20 @@ impl LeaseStore for EtcdStore {
 
     async fn release(&self, lease: &Lease) -> Result<bool, StoreError> {
         write::release(self, lease).await
+    }
+
+    async fn history(&self) -> Result<History, StoreError> {
+        used::history(&self.endpoints, &self.keys).await
+    }
+
+    async fn touch(&self, lease: &Lease) -> Result<(), StoreError> {
+        used::touch(&self.endpoints, &self.keys, (&lease.block, &lease.attrs)).await
+    }
+
+    async fn life(&self, lease: &Lease) -> Result<Life, StoreError> {
+        match lease.hold {
+            Hold::Reserved => Ok(Life::Endless),
+            Hold::Leased(id) => self.time_to_live(id).await,
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! config                    the network config; put it there with an editor or `cp`
 //! subnets/10.244.60.0-24    one lease, the same JSON as in etcd; a file put there by hand is a reservation
-//! index.json                what the texts do not say: revisions, and which lease ends when
+//! index.json                what the texts do not say: revisions, which lease ends when, which blocks were used
 //! lock                      held (flock) by whoever looks or changes
 //! ```
 
@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::block::Block;
+use crate::history::History;
 use crate::lease::{Lease, LeaseAttrs, Revision};
+use crate::life::Life;
 use crate::rules::{self, New};
 use crate::store::{Claim, LeaseStore, Listing, Publish, Renewal, Replace, StoreError};
 
@@ -128,6 +130,25 @@ impl LeaseStore for FileStore {
     async fn release(&self, lease: &Lease) -> Result<bool, StoreError> {
         let lease = lease.clone();
         self.locked(move |directory| rules::release(directory, &lease))
+            .await
+    }
+
+    async fn history(&self) -> Result<History, StoreError> {
+        self.locked(|directory| Ok(rules::history(directory))).await
+    }
+
+    async fn touch(&self, lease: &Lease) -> Result<(), StoreError> {
+        let lease = lease.clone();
+        self.locked(move |directory| {
+            rules::touch(directory, &lease);
+            directory.save()
+        })
+        .await
+    }
+
+    async fn life(&self, lease: &Lease) -> Result<Life, StoreError> {
+        let lease = lease.clone();
+        self.locked(move |directory| Ok(rules::life(directory, &lease)))
             .await
     }
 }

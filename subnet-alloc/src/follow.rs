@@ -37,7 +37,18 @@ pub enum StoreEvent {
         revision: Revision,
     },
     /// The store failed; told once per outage. It is tried again until `Up`.
-    Down(StoreError),
+    Down(Outage),
+}
+
+/// Why and since when nothing is heard from the store.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{why}")]
+pub struct Outage {
+    /// What failed first.
+    pub why: StoreError,
+    /// What is known was right at this time at least; `None` when the store has never answered. A watch without
+    /// changes is known to live only up to [`Watch::SILENCE`] ago.
+    pub heard: Option<std::time::Instant>,
 }
 
 /// Follows a store until the receiver of its events is dropped: watches, and after any failure lists again.
@@ -50,12 +61,15 @@ pub struct Follower<S> {
     /// The config last told; `None` when none was.
     config: Option<Option<Vec<u8>>>,
     is_down: bool,
+    heard: Option<Instant>,
 }
 
 /// A store that needs longer than this for one call is taken for dead.
 const SILENCE: Duration = Duration::from_secs(15);
+/// Before listing again because the history is not there any more: this concerns few nodes at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Before trying again a store that failed, at most: what concerns thousands of nodes at once, and at its return too.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A watch that lived this long was a good one: the next failure is the first of a new outage.
 const GOOD_WATCH: Duration = Duration::from_secs(10);
 
@@ -84,6 +98,7 @@ impl<S: LeaseStore> Follower<S> {
             random: Box::new(random),
             config: None,
             is_down: false,
+            heard: None,
         }
     }
 
@@ -103,19 +118,20 @@ impl<S: LeaseStore> Follower<S> {
     }
 
     async fn follow_for_ever(&mut self, mut after: Option<Revision>) {
-        let mut pause = FIRST_PAUSE;
+        let mut failures = 0;
         loop {
             let began = Instant::now();
             let Err(stop) = self.follow(after.take()).await;
             if began.elapsed() > GOOD_WATCH {
-                pause = FIRST_PAUSE;
+                failures = 0;
             }
             let Stop::Failed(error) = stop else { return };
+            let pause = self.pause(&error, failures);
             if self.down(error).await.is_err() {
                 return;
             }
-            sleep(self.jittered(pause)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            sleep(pause).await;
+            failures += 1;
         }
     }
 
@@ -126,10 +142,18 @@ impl<S: LeaseStore> Follower<S> {
         };
         let store = self.store.clone();
         let mut watch = in_time(&*store, store.watch(after)).await?;
-        self.is_down = false;
+        (self.is_down, self.heard) = (false, Some(Instant::now()));
         self.tell(StoreEvent::Up { revision: after }).await?;
         loop {
-            let events = watch.next().await?;
+            let events = match watch.next().await {
+                Ok(events) => events,
+                Err(error) => {
+                    let lived = Instant::now().checked_sub(S::Watch::SILENCE);
+                    self.heard = self.heard.max(lived);
+                    return Err(error.into());
+                }
+            };
+            self.heard = Some(Instant::now());
             self.forward(events).await?;
         }
     }
@@ -137,6 +161,7 @@ impl<S: LeaseStore> Follower<S> {
     async fn list(&mut self) -> Result<Revision, Stop> {
         let store = self.store.clone();
         let listing = in_time(&*store, store.list()).await?;
+        self.heard = Some(Instant::now());
         let reset = vec![LeaseEvent::Reset(listing.leases)];
         self.tell_config(listing.config).await?;
         self.tell(StoreEvent::Bad(listing.bad)).await?;
@@ -175,22 +200,28 @@ impl<S: LeaseStore> Follower<S> {
         self.tell(StoreEvent::Config(config)).await
     }
 
-    async fn down(&mut self, error: StoreError) -> Result<(), Stop> {
+    async fn down(&mut self, why: StoreError) -> Result<(), Stop> {
         if std::mem::replace(&mut self.is_down, true) {
             return Ok(());
         }
-        self.tell(StoreEvent::Down(error)).await
+        let heard = self.heard.map(Instant::into_std);
+        self.tell(StoreEvent::Down(Outage { why, heard })).await
     }
 
     async fn tell(&mut self, event: StoreEvent) -> Result<(), Stop> {
         self.events.send(event).await.map_err(|_| Stop::Closed)
     }
 
-    /// Between half of the pause and all of it.
-    fn jittered(&mut self, pause: Duration) -> Duration {
-        let half = pause / 2;
-        let spread = u64::try_from(half.as_micros()).unwrap_or(u64::MAX).max(1);
-        half + Duration::from_micros((self.random)() % spread)
+    /// Anything up to the longest pause: whatever happens to all nodes at once, they come back one by one.
+    fn pause(&mut self, error: &StoreError, failures: u32) -> Duration {
+        let longest = match error {
+            StoreError::Compacted { .. } | StoreError::WentBack { .. } => {
+                (FIRST_PAUSE * (1 << failures.min(8))).min(LONGEST_PAUSE)
+            }
+            _ => LONGEST_PAUSE,
+        };
+        let spread = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+        Duration::from_micros((self.random)() % spread.max(1))
     }
 }
 

@@ -39,8 +39,8 @@ pub struct LeaseId(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Revision(pub u64);
 
-/// What a node publishes with its block. The JSON is flannel's `LeaseAttrs`, byte for byte, and at its end a
-/// `NodeName` of ours when there is one (flannel ignores it).
+/// What a node publishes with its block. The JSON is flannel's `LeaseAttrs`, byte for byte, and at its end `NodeName`
+/// and `Released` of ours when there is something to say (flannel ignores them).
 #[derive(Debug, Clone, Default)]
 pub struct LeaseAttrs {
     /// `PublicIP`: where other nodes send encapsulated packets over IPv4. `0.0.0.0` in the JSON means none.
@@ -55,6 +55,8 @@ pub struct LeaseAttrs {
     pub data_v6: Option<Box<RawValue>>,
     /// `NodeName`: survives a changed address. Must be unique among the nodes.
     pub node: Option<String>,
+    /// `Released`: its node gives the block up on purpose, and the key goes next.
+    pub released: bool,
 }
 
 /// A stored value that is no lease; its key is ignored as a peer, but its block is never allocated over.
@@ -80,6 +82,8 @@ struct Written<'a> {
     backend_v6_data: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     node_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_false")]
+    released: bool,
 }
 
 impl LeaseAttrs {
@@ -92,8 +96,15 @@ impl LeaseAttrs {
             backend_data: self.data.as_deref(),
             backend_v6_data: self.data_v6.as_deref(),
             node_name: self.node.as_deref(),
+            released: self.released,
         };
         serde_json::to_vec(&written).expect("strings, addresses and raw JSON always serialize")
+    }
+
+    /// The same, given up on purpose.
+    pub(crate) fn release(self) -> LeaseAttrs {
+        let released = true;
+        LeaseAttrs { released, ..self }
     }
 
     /// Reads a stored value: keys in any case, unknown ones ignored, at most 64 KiB and 32 levels deep.
@@ -108,6 +119,7 @@ impl LeaseAttrs {
             data: fields.raw("BackendData").map(ToOwned::to_owned),
             data_v6: fields.raw("BackendV6Data").map(ToOwned::to_owned),
             node: node.filter(|text| !text.is_empty()),
+            released: fields.take("Released")?.unwrap_or(false),
         })
     }
 }
@@ -119,6 +131,7 @@ impl PartialEq for LeaseAttrs {
             && self.underlay_v6 == other.underlay_v6
             && self.backend == other.backend
             && self.node == other.node
+            && self.released == other.released
             && same_json(self.data.as_deref(), other.data.as_deref())
             && same_json(self.data_v6.as_deref(), other.data_v6.as_deref())
     }
@@ -135,6 +148,11 @@ impl Display for LeaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn underlay_v4(fields: &Fields<'_>) -> Result<Option<Ipv4Addr>, BadJson> {
@@ -205,6 +223,20 @@ mod tests {
             r#"{"PublicIP":"10.99.0.1","PublicIPv6":null,"BackendType":"host-gw","NodeName":"worker-1"}"#
         );
         assert_eq!(read(&text), attrs);
+    }
+
+    #[test]
+    fn a_release_is_said_at_the_very_end_and_only_then() {
+        let mut attrs = read(CAPTURED[3]);
+        (attrs.node, attrs.released) = (Some("a".to_owned()), true);
+        let text = String::from_utf8(attrs.to_json()).expect("JSON is UTF-8");
+        assert!(
+            text.ends_with(r#","NodeName":"a","Released":true}"#),
+            "{text}"
+        );
+        assert_eq!(read(&text), attrs);
+        attrs.released = false;
+        assert_ne!(read(&text), attrs);
     }
 
     #[test]

@@ -10,24 +10,30 @@ mod etcd;
 mod family;
 mod file;
 mod follow;
+mod history;
 mod json;
 mod lease;
+mod life;
 mod memory;
 mod pool;
 mod rules;
 mod store;
 
-pub use allocator::{AllocError, Decision, Identity, Step, decide};
+pub use allocator::{
+    AllocError, Decision, Identity, Knowledge, Question, Rival, Shared, Step, decide, shared_with,
+};
 pub use backend::{BackendConfig, BadOption};
 pub use block::{BadBlock, BadKey, Block};
-pub use claim::{AcquireError, Acquired, Claimant, How, acquire};
+pub use claim::{AcquireError, Acquired, Claimant, How, acquire, own_lease};
 pub use config::{ConfigError, NetworkConfig};
 pub use etcd::{EtcdOptions, EtcdStore, EtcdWatch};
 pub use family::{Family, Prefix};
 pub use file::{FileStore, FileWatch};
-pub use follow::{Follower, LeaseEvent, StoreEvent};
+pub use follow::{Follower, LeaseEvent, Outage, StoreEvent};
+pub use history::{History, Use};
 pub use json::BadJson;
 pub use lease::{BadLease, Hold, Lease, LeaseAttrs, LeaseId, Revision};
+pub use life::Life;
 pub use memory::{MemoryStore, MemoryWatch};
 pub use pool::{Misfit, Pool};
 pub use store::{

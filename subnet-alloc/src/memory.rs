@@ -11,7 +11,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::block::Block;
+use crate::history::History;
 use crate::lease::{Lease, LeaseAttrs, Revision};
+use crate::life::Life;
 use crate::rules::{self, New};
 use crate::store::{
     Claim, LeaseStore, Listing, Publish, Renewal, Replace, StoreError, Watch, WatchEvent,
@@ -227,6 +229,18 @@ impl LeaseStore for MemoryStore {
     async fn release(&self, lease: &Lease) -> Result<bool, StoreError> {
         self.call(|world| rules::release(world, lease))?
     }
+
+    async fn history(&self) -> Result<History, StoreError> {
+        self.call(|world| rules::history(world))
+    }
+
+    async fn touch(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.call(|world| rules::touch(world, lease))
+    }
+
+    async fn life(&self, lease: &Lease) -> Result<Life, StoreError> {
+        self.call(|world| rules::life(world, lease))
+    }
 }
 
 /// A watch of a [`MemoryStore`].
@@ -239,6 +253,8 @@ pub struct MemoryWatch {
 }
 
 impl Watch for MemoryWatch {
+    const SILENCE: Duration = Duration::ZERO;
+
     async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         loop {
             self.changed.mark_unchanged();

@@ -4,20 +4,31 @@ use std::time::Duration;
 
 use crate::block::Block;
 use crate::entry::Entry;
+use crate::history::{History, Use, record, record_keys};
 use crate::lease::{Hold, Lease, LeaseAttrs, LeaseId, Revision};
+use crate::life::Life;
 use crate::store::{Claim, Publish, Renewal, Replace, StoreError, serves};
 
 /// Keys with values, and the store leases that some of them hang on. The caller has it for itself.
 pub(crate) trait Shelf {
     fn keys(&self) -> Vec<String>;
     fn entry(&self, key: &str) -> Result<Option<Entry>, StoreError>;
-    fn revision_of(&self, key: &str) -> Option<Revision>;
+    /// The last write and the hold: a store that began anew may come to the same revision.
+    fn revision_of(&self, key: &str) -> Option<(Revision, Hold)>;
     fn put(&mut self, key: &str, value: &[u8], hold: Hold) -> Result<Revision, StoreError>;
     fn remove(&mut self, key: &str) -> Result<(), StoreError>;
+    /// Tells a last value, then removes the key.
+    fn release(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError>;
     fn grant(&mut self, ttl: Duration) -> LeaseId;
     fn granted(&self, id: LeaseId) -> Option<Duration>;
+    /// What is left of its time.
+    fn left(&self, id: LeaseId) -> Option<Duration>;
     /// Starts the time of a lease again.
     fn prolong(&mut self, id: LeaseId);
+    /// Writes a record of a used block; kept with the next `put` or `remove`.
+    fn note(&mut self, key: &str, value: &[u8]);
+    /// The records of used blocks.
+    fn notes(&self) -> Vec<Use>;
 }
 
 /// What is to be written, and for how long.
@@ -60,6 +71,7 @@ pub(crate) fn replace(
         return Ok(Replace::Taken(held));
     }
     let hold = hold_for(shelf, old.hold, new.ttl);
+    note(shelf, [&old.block], new.attrs);
     let lease = write(shelf, new, hold)?;
     shelf.remove(&old.block.key())?;
     Ok(Replace::Done(lease))
@@ -77,15 +89,42 @@ pub(crate) fn renew(shelf: &mut impl Shelf, lease: &Lease) -> Renewal {
 }
 
 pub(crate) fn release(shelf: &mut impl Shelf, lease: &Lease) -> Result<bool, StoreError> {
-    let is_current = is_current(shelf, lease);
-    if is_current {
-        shelf.remove(&lease.block.key())?;
+    if !is_current(shelf, lease) {
+        return Ok(false);
     }
-    Ok(is_current)
+    note(shelf, [&lease.block], &lease.attrs);
+    let released = lease.attrs.clone().release();
+    shelf.release(&lease.block.key(), &released.to_json())?;
+    Ok(true)
+}
+
+pub(crate) fn history(shelf: &impl Shelf) -> History {
+    History::new(shelf.notes())
+}
+
+pub(crate) fn touch(shelf: &mut impl Shelf, lease: &Lease) {
+    note(shelf, [&lease.block], &lease.attrs);
+}
+
+pub(crate) fn life(shelf: &impl Shelf, lease: &Lease) -> Life {
+    let Hold::Leased(id) = lease.hold else {
+        return Life::Endless;
+    };
+    match shelf.granted(id).zip(shelf.left(id)) {
+        Some((granted, left)) => Life::Ends { granted, left },
+        None => Life::Over,
+    }
+}
+
+fn note<const N: usize>(shelf: &mut impl Shelf, blocks: [&Block; N], attrs: &LeaseAttrs) {
+    let text = record(attrs);
+    for key in record_keys(blocks) {
+        shelf.note(&key, &text);
+    }
 }
 
 fn is_current(shelf: &impl Shelf, lease: &Lease) -> bool {
-    shelf.revision_of(&lease.block.key()) == Some(lease.revision)
+    shelf.revision_of(&lease.block.key()) == Some((lease.revision, lease.hold))
 }
 
 fn holder(
@@ -117,6 +156,7 @@ fn hold_for(shelf: &mut impl Shelf, hold: Hold, ttl: Duration) -> Hold {
 }
 
 fn write(shelf: &mut impl Shelf, new: &New<'_>, hold: Hold) -> Result<Lease, StoreError> {
+    note(shelf, [new.block], new.attrs);
     let revision = shelf.put(&new.block.key(), &new.attrs.to_json(), hold)?;
     let (block, attrs) = (*new.block, new.attrs.clone());
     Ok(Lease {

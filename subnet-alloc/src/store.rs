@@ -4,7 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::block::Block;
+use crate::history::History;
 use crate::lease::{Lease, LeaseAttrs, Revision};
+use crate::life::Life;
 
 /// A store of leases: etcd, a directory, or a fake. Every change is one compare-and-swap, so two nodes never both
 /// hold a block as confirmed.
@@ -64,12 +66,27 @@ pub trait LeaseStore: Send + Sync + 'static {
         ttl: Duration,
     ) -> impl Future<Output = Result<Renewal, StoreError>> + Send;
 
-    /// Deletes an own lease if nobody changed it since `lease.revision`; `false` when somebody did or it is gone.
+    /// Gives up an own lease on purpose, if nobody changed it since `lease.revision`; `false` when somebody did or it
+    /// is gone. Watchers are told a [`WatchEvent::Put`] with [`LeaseAttrs::released`], then a [`WatchEvent::Gone`]; of
+    /// a lease that expires they are told the latter alone.
     fn release(&self, lease: &Lease) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// The blocks that have been used. Reads a record for each of them: only for who needs a new block.
+    fn history(&self) -> impl Future<Output = Result<History, StoreError>> + Send;
+
+    /// Writes down that an own block is in use, so that it does not count as free for longer than it is. Claims and
+    /// releases do so themselves; this is for now and then in between.
+    fn touch(&self, lease: &Lease) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How much time somebody's lease has left.
+    fn life(&self, lease: &Lease) -> impl Future<Output = Result<Life, StoreError>> + Send;
 }
 
 /// Changes of config and leases, in the order of their revisions.
 pub trait Watch: Send {
+    /// A store that dies without a word is noticed after this at most; until then its silence looks like peace.
+    const SILENCE: Duration;
+
     /// Waits for the next changes and returns all that are already there, at least one. Cancel-safe. A store that is
     /// silent because it died is an error within 15 s. After an error the watch is over.
     fn next(&mut self) -> impl Future<Output = Result<Vec<WatchEvent>, StoreError>> + Send;
@@ -181,6 +198,18 @@ pub enum StoreError {
         /// Where its history begins.
         at: Revision,
     },
+    /// It has not come to a revision that it had before: restored from a backup, emptied, or another one.
+    #[error(
+        "store {endpoint} is at revision {at}, before revision {known} which it had: it was emptied or restored, or is another one; list again"
+    )]
+    WentBack {
+        /// The endpoint or directory.
+        endpoint: String,
+        /// The revision that it had.
+        known: Revision,
+        /// Where it is.
+        at: Revision,
+    },
     /// It knows us and will not do it, or does not know us: credentials, certificates, permissions.
     #[error(
         "store {endpoint} refuses: {why}; check user, password, certificates and the role's permissions on the prefix"
@@ -225,11 +254,21 @@ pub(crate) fn serves(granted: Duration, wanted: Duration) -> bool {
 }
 
 impl StoreError {
+    /// The same situation with what made it worse.
+    pub(crate) fn and(mut self, other: &StoreError) -> StoreError {
+        if let StoreError::Unreachable { why, .. } | StoreError::Refused { why, .. } = &mut self {
+            *why = format!("{why}; and what has changed in the files cannot be used: {other}");
+        }
+        self
+    }
+
     /// Whether another endpoint or a later attempt may do better without anybody's help.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            StoreError::Unreachable { .. } | StoreError::Compacted { .. }
+            StoreError::Unreachable { .. }
+                | StoreError::Compacted { .. }
+                | StoreError::WentBack { .. }
         )
     }
 }

@@ -34,8 +34,20 @@ async fn won(store: &EtcdStore, key: &str) -> Lease {
 /// A follower in a task of its own.
 fn follow(store: EtcdStore, after: Option<Revision>) -> mpsc::Receiver<StoreEvent> {
     let (sender, events) = mpsc::channel(64);
-    tokio::spawn(Follower::new(Arc::new(store), sender, || 7).run(after));
+    let random = numbers();
+    tokio::spawn(Follower::new(Arc::new(store), sender, random).run(after));
     events
+}
+
+/// A fixed sequence of numbers that looks random enough (Knuth's MMIX constants).
+fn numbers() -> impl FnMut() -> u64 {
+    let mut seed = 7_u64;
+    move || {
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        seed.rotate_left(29)
+    }
 }
 
 /// Everything told until the store is up again.
@@ -113,7 +125,13 @@ async fn a_killed_etcd_is_followed_again_after_its_restart() {
         .await
         .unwrap();
     assert!(
-        matches!(down, Some(StoreEvent::Down(StoreError::Unreachable { .. }))),
+        matches!(
+            down,
+            Some(StoreEvent::Down(Outage {
+                why: StoreError::Unreachable { .. },
+                ..
+            }))
+        ),
         "{down:?}"
     );
     etcd.restart();
@@ -133,6 +151,56 @@ async fn a_killed_etcd_is_followed_again_after_its_restart() {
 }
 
 #[tokio::test]
+async fn an_emptied_etcd_is_listed_again_and_no_revision_of_its_past_is_waited_for() {
+    let mut etcd = RealEtcd::start().await;
+    let store = etcd.store();
+    for number in 1..20 {
+        won(&store, &format!("10.1.{number}.0-24")).await;
+    }
+    let last = won(&store, "10.1.99.0-24").await;
+    let mut events = follow(etcd.store(), Some(last.revision));
+    until_up(&mut events).await;
+    etcd.kill();
+    etcd.wipe();
+    etcd.restart();
+    assert_eq!(resets(&until_up(&mut events).await), [&[][..]]);
+
+    // Who was not connected has only the revision to tell it by.
+    let mut late = follow(etcd.store(), Some(last.revision));
+    let told = until_up(&mut late).await;
+    let is_back = |event: &StoreEvent| matches!(event, StoreEvent::Down(Outage { why: StoreError::WentBack { known, .. }, .. }) if *known == last.revision);
+    assert!(told.iter().any(is_back), "{told:?}");
+    assert_eq!(resets(&told), [&[][..]]);
+    assert_eq!(store.renew(&last, DAY).await, Ok(Renewal::Gone));
+    let again = won(&store, "10.1.1.0-24").await;
+    for events in [&mut events, &mut late] {
+        let told = timeout(Duration::from_secs(5), events.recv())
+            .await
+            .unwrap();
+        assert_eq!(
+            told,
+            Some(StoreEvent::Leases(vec![LeaseEvent::Put(again.clone())]))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_lease_of_an_emptied_etcd_does_not_pass_for_one_of_the_same_revision() {
+    let mut etcd = RealEtcd::start().await;
+    let store = etcd.store();
+    let before = won(&store, "10.1.1.0-24").await;
+    etcd.kill();
+    etcd.wipe();
+    etcd.restart();
+    etcd.wait().await;
+    let after = won(&store, "10.1.1.0-24").await;
+    assert_eq!(before.revision, after.revision);
+    let lost = store.publish(&before, &attrs(), DAY).await.unwrap();
+    assert!(matches!(lost, Publish::Lost { held: Some(held) } if held == after));
+    assert_eq!(store.release(&before).await, Ok(false));
+}
+
+#[tokio::test]
 async fn a_frozen_etcd_is_noticed_in_15_seconds_and_left_for_another() {
     let (frozen, other) = (RealEtcd::start().await, RealEtcd::start().await);
     let endpoints = vec![frozen.url(), other.url()];
@@ -149,7 +217,7 @@ async fn a_frozen_etcd_is_noticed_in_15_seconds_and_left_for_another() {
     frozen.signal("CONT");
     let down = down.expect("noticed in time");
     assert!(
-        matches!(&down, Some(StoreEvent::Down(StoreError::Unreachable { endpoint, .. })) if *endpoint == frozen.url()),
+        matches!(&down, Some(StoreEvent::Down(Outage { why: StoreError::Unreachable { endpoint, .. }, .. })) if *endpoint == frozen.url()),
         "{down:?}"
     );
     let told = until_up(&mut events).await;
@@ -181,7 +249,7 @@ async fn a_compaction_while_nobody_watched_ends_in_a_reset() {
     if resets(&told).is_empty() {
         told.extend(until_up(&mut events).await);
     }
-    let is_compacted = |event: &StoreEvent| matches!(event, StoreEvent::Down(StoreError::Compacted { at, .. }) if *at == stays.revision);
+    let is_compacted = |event: &StoreEvent| matches!(event, StoreEvent::Down(Outage { why: StoreError::Compacted { at, .. }, .. }) if *at == stays.revision);
     assert!(told.iter().any(is_compacted), "{told:?}");
     assert_eq!(resets(&told), [&[stays.clone()][..]]);
 }
@@ -231,7 +299,7 @@ async fn values_of_many_megabytes_do_not_hide_the_leases() {
 }
 
 #[tokio::test]
-async fn a_full_etcd_still_renews() {
+async fn a_full_etcd_still_renews_and_releases() {
     let args = ["--quota-backend-bytes", "600000"]
         .map(str::to_owned)
         .to_vec();
@@ -254,6 +322,28 @@ async fn a_full_etcd_still_renews() {
         store.renew(&lease, DAY).await,
         Ok(Renewal::Alive { ttl: DAY })
     );
+    let untouched = store.touch(&lease).await;
+    assert!(
+        matches!(untouched, Err(StoreError::NoSpace { .. })),
+        "{untouched:?}"
+    );
+    assert_eq!(store.release(&lease).await, Ok(true));
+    assert_eq!(store.list().await.unwrap().leases, []);
+}
+
+#[tokio::test]
+async fn records_of_many_megabytes_do_not_hide_the_others() {
+    let etcd = RealEtcd::start().await;
+    let store = etcd.store();
+    won(&store, "10.1.99.0-24").await;
+    for number in 0..14 {
+        let key = format!("used/10.1.{number}.0-24");
+        etcd.put(&key, vec![b'x'; 1_400_000]).await;
+    }
+    etcd.put("used/no block", "{}").await;
+    assert_eq!(store.history().await.unwrap().uses().len(), 15);
+    let listing = store.list().await.unwrap();
+    assert_eq!((listing.leases.len(), listing.bad.len()), (1, 0));
 }
 
 #[tokio::test]
@@ -448,6 +538,122 @@ async fn tls_works_with_a_client_certificate_and_not_without() {
         error.contains("client.pem: no PEM block of a PRIVATE KEY"),
         "{error}"
     );
+}
+
+/// An etcd that wants the client's certificate, and the options for it.
+fn with_client_certificates(certificates: &Certificates) -> (RealEtcd, EtcdOptions) {
+    let ca = certificates.path("ca.pem").display().to_string();
+    let args = certificates.args(&["--client-cert-auth", "--trusted-ca-file", &ca]);
+    let etcd = RealEtcd::start_with(args);
+    let options = EtcdOptions {
+        ca: Some(certificates.path("ca.pem")),
+        cert: Some(certificates.path("client.pem")),
+        key: Some(certificates.path("client.key")),
+        ..etcd.options()
+    };
+    (etcd, options)
+}
+
+/// Tries until it works or the deadline has come.
+async fn in_time<T, F: Future<Output = Result<T, StoreError>>>(call: impl Fn() -> F) -> T {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        match call().await {
+            Ok(value) => return value,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn renewed_certificates_are_used_without_a_restart() {
+    let (certificates, renewed) = (Certificates::new(), Certificates::new());
+    let (mut etcd, options) = with_client_certificates(&certificates);
+    list_in_time(&options).await.unwrap();
+    let store = EtcdStore::open(&options).unwrap();
+    let lease = won(&store, "10.1.1.0-24").await;
+    let mut events = follow(store.clone(), Some(lease.revision));
+    until_up(&mut events).await;
+
+    // Another authority: neither side accepts what the other had before.
+    etcd.kill();
+    for file in [
+        "ca.pem",
+        "server.pem",
+        "server.key",
+        "client.pem",
+        "client.key",
+    ] {
+        std::fs::copy(renewed.path(file), certificates.path(file)).unwrap();
+    }
+    etcd.restart();
+    assert_eq!(
+        resets(&until_up(&mut events).await),
+        [std::slice::from_ref(&lease)]
+    );
+    assert_eq!(
+        in_time(|| store.renew(&lease, DAY)).await,
+        Renewal::Alive { ttl: DAY }
+    );
+}
+
+#[tokio::test]
+async fn bad_new_certificates_are_named_and_the_old_ones_stay_in_use() {
+    let (certificates, strangers) = (Certificates::new(), Certificates::new());
+    let (mut etcd, options) = with_client_certificates(&certificates);
+    list_in_time(&options).await.unwrap();
+    let store = EtcdStore::open(&options).unwrap();
+    let lease = won(&store, "10.1.1.0-24").await;
+    for (file, bad) in [
+        ("client.pem", b"not a certificate".to_vec()),
+        // A key of another certificate.
+        (
+            "client.key",
+            std::fs::read(strangers.path("client.key")).unwrap(),
+        ),
+    ] {
+        let good = std::fs::read(certificates.path(file)).unwrap();
+        std::fs::write(certificates.path(file), bad).unwrap();
+        etcd.kill();
+        let error = store.list().await.unwrap_err().to_string();
+        let named = certificates.path(file).display().to_string();
+        assert!(
+            error.contains("refused") && error.contains(&named),
+            "{error}"
+        );
+        etcd.restart();
+        let listing = in_time(|| store.list()).await;
+        assert_eq!(listing.leases, std::slice::from_ref(&lease));
+        std::fs::write(certificates.path(file), good).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_changed_password_is_read_from_its_file() {
+    let etcd = RealEtcd::start().await;
+    let mut root = etcd.client().await;
+    root.user_add("root", "old", None).await.unwrap();
+    root.user_grant_role("root", "root").await.unwrap();
+    root.auth_enable().await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "old\n").unwrap();
+    let options = EtcdOptions {
+        username: Some("root".to_owned()),
+        password_file: Some(file.path().to_owned()),
+        ..etcd.options()
+    };
+    let store = EtcdStore::open(&options).unwrap();
+    won(&store, "10.1.1.0-24").await;
+    let login = etcd_client::ConnectOptions::new().with_user("root", "old");
+    let root = etcd_client::Client::connect([etcd.url()], Some(login)).await;
+    root.unwrap()
+        .user_change_password("root", "new")
+        .await
+        .unwrap();
+    std::fs::write(file.path(), "new\n").unwrap();
+    // The token of the old password is no longer valid.
+    assert_eq!(store.list().await.unwrap().leases.len(), 1);
 }
 
 #[tokio::test]

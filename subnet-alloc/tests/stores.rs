@@ -104,6 +104,14 @@ every_store! {
     dual_stack_nodes_that_start_at_once_get_distinct_blocks
     nodes_that_gain_ipv6_at_once_keep_their_ipv4_blocks
     a_follower_resets_then_tells_changes
+    a_release_is_told_before_the_block_goes_and_an_expiry_is_not
+    a_used_block_is_written_down_with_its_node_from_claim_to_release
+    the_records_of_a_pool_are_never_more_than_its_blocks
+    a_freed_block_is_given_out_last_and_the_longest_free_first
+    a_node_that_forgot_everything_but_its_name_gets_its_block_again
+    nodes_that_claim_at_once_from_freed_blocks_are_all_served
+    the_time_that_a_lease_has_left_is_told
+    two_machines_with_one_address_are_refused_while_the_first_is_alive
 }
 
 const DAY: Duration = Duration::from_secs(86400);
@@ -233,9 +241,9 @@ async fn a_watch_tells_what_came_after_its_revision_in_order(place: &impl Place)
         [WatchEvent::Put(changed.clone())]
     );
     store.release(&changed).await.unwrap();
-    let events = next_is(&mut watch, 1).await;
+    let events = next_is(&mut watch, 2).await;
     assert!(
-        matches!(events[..], [WatchEvent::Gone(gone, at)] if gone == lease.block && at > changed.revision)
+        matches!(events[..], [_, WatchEvent::Gone(gone, at)] if gone == lease.block && at > changed.revision)
     );
 }
 
@@ -570,4 +578,202 @@ async fn a_follower_resets_then_tells_changes(place: &impl Place) {
         .await
         .expect("it ends with its receiver")
         .unwrap();
+}
+
+async fn a_release_is_told_before_the_block_goes_and_an_expiry_is_not(place: &impl Place) {
+    let store = place.connect();
+    let lease = won(&store, "10.1.1.0-24", 1).await;
+    let mut watch = place.connect().watch(lease.revision).await.unwrap();
+    assert_eq!(store.release(&lease).await, Ok(true));
+    let ttl = Duration::from_secs(2);
+    let short = store.claim(&block("10.1.2.0-24"), &attrs(2), ttl).await;
+    let Ok(Claim::Won(short)) = short else {
+        panic!("it is free")
+    };
+    let told = next_is(&mut watch, 4).await;
+    let [
+        WatchEvent::Put(released),
+        WatchEvent::Gone(first, _),
+        WatchEvent::Put(put),
+        WatchEvent::Gone(second, _),
+    ] = &told[..]
+    else {
+        panic!("{told:?}")
+    };
+    assert!(released.attrs.released && !put.attrs.released);
+    assert_eq!((released.block, released.hold), (lease.block, lease.hold));
+    assert_eq!((*first, *second), (lease.block, short.block));
+    assert_eq!(store.list().await.unwrap().leases, []);
+}
+
+async fn used(store: &impl LeaseStore) -> Vec<Use> {
+    let mut uses = store.history().await.unwrap().uses().to_vec();
+    uses.sort_by_key(|used| used.block);
+    uses
+}
+
+async fn a_used_block_is_written_down_with_its_node_from_claim_to_release(place: &impl Place) {
+    let store = place.connect();
+    assert_eq!(used(&store).await, []);
+    let named = LeaseAttrs {
+        node: Some("node-a".to_owned()),
+        ..attrs(1)
+    };
+    let both = block("10.1.1.0-24&fd00:1::-64");
+    let Claim::Won(lease) = store.claim(&both, &named, DAY).await.unwrap() else {
+        panic!("it is free")
+    };
+    let mut watch = place.connect().watch(lease.revision).await.unwrap();
+    let claimed = used(&place.connect()).await;
+    let parts = ["0.0.0.0-0&fd00:1::-64", "10.1.1.0-24"].map(block);
+    let blocks: Vec<_> = claimed.iter().map(|used| used.block).collect();
+    assert_eq!(blocks, parts);
+    let by: Vec<_> = claimed.iter().map(|used| used.node.as_deref()).collect();
+    assert_eq!(by, [Some("node-a"); 2]);
+    store.touch(&lease).await.unwrap();
+    let touched = used(&store).await;
+    store.release(&lease).await.unwrap();
+    let released = used(&store).await;
+    for (before, after) in [(&claimed, &touched), (&touched, &released)] {
+        assert!(
+            before
+                .iter()
+                .zip(after)
+                .all(|(b, a)| b.revision < a.revision)
+        );
+    }
+    // A record is no lease, and no watch tells of it.
+    let told = next_is(&mut watch, 2).await;
+    assert!(
+        matches!(told[..], [WatchEvent::Put(_), WatchEvent::Gone(..)]),
+        "{told:?}"
+    );
+}
+
+async fn the_records_of_a_pool_are_never_more_than_its_blocks(place: &impl Place) {
+    let config = r#"{"Network":"10.1.0.0/24","SubnetLen":28,
+        "EnableIPv6":true,"IPv6Network":"fd00:1::/60","IPv6SubnetLen":64}"#;
+    let config = NetworkConfig::parse(config.as_bytes()).unwrap();
+    let store = place.connect();
+    for node in 0..60 {
+        let acquired = acquired(&store, &config, (identity(node), attrs(node))).await;
+        assert!(store.release(&acquired.lease).await.unwrap());
+    }
+    assert_eq!(used(&store).await.len(), 15 + 15);
+}
+
+async fn acquired(
+    store: &impl LeaseStore,
+    config: &NetworkConfig,
+    (identity, attrs): (Identity, LeaseAttrs),
+) -> Acquired {
+    let claimant = Claimant {
+        config,
+        identity,
+        attrs,
+        ttl: DAY,
+    };
+    let listing = store.list().await.unwrap();
+    acquire(store, &claimant, listing, &mut numbers(7))
+        .await
+        .unwrap()
+}
+
+async fn a_freed_block_is_given_out_last_and_the_longest_free_first(place: &impl Place) {
+    let config = br#"{"Network":"10.1.0.0/16","SubnetMin":"10.1.1.0","SubnetMax":"10.1.20.0"}"#;
+    let config = NetworkConfig::parse(config).unwrap();
+    let store = place.connect();
+    let mut freed = Vec::new();
+    for node in 0..20 {
+        let lease = acquired(&store, &config, (identity(node), attrs(node)))
+            .await
+            .lease;
+        assert!(
+            !freed.contains(&lease.block),
+            "{} was free last",
+            lease.block
+        );
+        store.release(&lease).await.unwrap();
+        freed.push(lease.block);
+    }
+    let next = acquired(&store, &config, (identity(99), attrs(99)))
+        .await
+        .lease;
+    let place = freed.iter().position(|block| *block == next.block);
+    assert!(place.is_some_and(|place| place < 8), "{place:?}");
+}
+
+async fn a_node_that_forgot_everything_but_its_name_gets_its_block_again(place: &impl Place) {
+    let config = NetworkConfig::parse(br#"{"Network":"10.1.0.0/16"}"#).unwrap();
+    let store = place.connect();
+    let named = |node| {
+        let name = Some("worker".to_owned());
+        let (mut identity, mut attrs) = (identity(node), attrs(node));
+        (identity.node, attrs.node) = (name.clone(), name);
+        (identity, attrs)
+    };
+    let before = acquired(&store, &config, named(1)).await.lease;
+    store.release(&before).await.unwrap();
+    let after = acquired(&place.connect(), &config, named(2)).await;
+    assert_eq!((after.lease.block, after.how), (before.block, How::Claimed));
+}
+
+async fn nodes_that_claim_at_once_from_freed_blocks_are_all_served(place: &impl Place) {
+    let config = r#"{"Network":"10.1.0.0/16","SubnetMin":"10.1.1.0","SubnetMax":"10.1.50.0"}"#;
+    let config = NetworkConfig::parse(config.as_bytes()).unwrap();
+    let store = place.connect();
+    for lease in start_at_once(place, &config, 50).await {
+        assert!(store.release(&lease.lease).await.unwrap());
+    }
+    let all = start_at_once(place, &config, 50).await;
+    assert_distinct(place, &all).await;
+}
+
+async fn the_time_that_a_lease_has_left_is_told(place: &impl Place) {
+    let store = place.connect();
+    let lease = won(&store, "10.1.1.0-24", 1).await;
+    let life = place.connect().life(&lease).await.unwrap();
+    assert!(
+        matches!(life, Life::Ends { granted: DAY, left } if left <= DAY && left > DAY / 2),
+        "{life:?}"
+    );
+    store.release(&lease).await.unwrap();
+    // A directory may learn of it late; nobody else does.
+    place.put("subnets/10.1.5.0-24", "{}").await;
+    let reserved = store.list().await.unwrap().leases.remove(0);
+    assert_eq!(store.life(&reserved).await, Ok(Life::Endless));
+}
+
+async fn two_machines_with_one_address_are_refused_while_the_first_is_alive(place: &impl Place) {
+    let config = NetworkConfig::parse(br#"{"Network":"10.1.0.0/16"}"#).unwrap();
+    let store = place.connect();
+    let named = |name: &str| {
+        let name = Some(name.to_owned());
+        let (mut identity, mut attrs) = (identity(15), attrs(15));
+        (identity.node, attrs.node) = (name.clone(), name);
+        (identity, attrs)
+    };
+    let first = acquired(&store, &config, named("first")).await.lease;
+    let (identity, attrs) = named("second");
+    let mut claimant = Claimant {
+        config: &config,
+        identity,
+        attrs,
+        ttl: DAY,
+    };
+    let listing = store.list().await.unwrap();
+    let refused = acquire(&store, &claimant, listing, &mut numbers(1)).await;
+    let Err(AcquireError::Alloc(AllocError::Rival(rival))) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!((rival.block, rival.shared), (first.block, Shared::Address));
+    assert!(rival.holder.contains("first"), "{rival}");
+    assert_eq!(
+        store.list().await.unwrap().leases,
+        std::slice::from_ref(&first)
+    );
+    let listing = store.list().await.unwrap();
+    claimant.identity.previous = Some(first.block);
+    let own = own_lease(&store, &claimant, listing).await;
+    assert_eq!(own, Ok(Some(first)));
 }

@@ -86,6 +86,7 @@ impl Backend {
             data: underlay.public_v4.and_then(|_| data(macs[0])),
             data_v6: underlay.public_v6.and_then(|_| data(macs[1])),
             node: Some(node.to_owned()),
+            released: false,
         }
     }
 

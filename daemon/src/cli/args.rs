@@ -57,7 +57,7 @@ pub(crate) enum Command {
     /// Remove from the kernel all that is Twill's, and say what
     ///
     /// Stop the daemon first. Pods on this node lose their way to other nodes. The lease stays in
-    /// the store.
+    /// the store until it ends, unless --release gives it up.
     #[command(after_help = CLEANUP)]
     Cleanup(Cleanup),
 
@@ -127,6 +127,10 @@ pub(crate) struct Check {
 /// `twill cleanup`
 #[derive(Args)]
 pub(crate) struct Cleanup {
+    /// Give this node's lease back to the store: others remove their routes at once, and the block
+    /// goes to another node only when no unused one is left. A reservation stays
+    #[arg(long)]
+    pub(crate) release: bool,
     /// Say what would be removed, and remove nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -200,6 +204,7 @@ const CLEANUP: &str = "\
 Examples:
   twill cleanup --dry-run
   systemctl stop twill && twill cleanup
+  twill cleanup --release --config /etc/twill/twill.toml     this node will not come back
 
 Exit codes: 0 all of it is gone, 2 error";
 

@@ -9,10 +9,11 @@ use crate::config::{self, Config};
 use crate::{locks, outside, subnet_env};
 
 use super::args::Cleanup;
-use super::{Outcome, print, runtime, say};
+use super::{Outcome, print, release, runtime, say};
 
 /// Removes our routes, nexthops, devices and what hangs on them, and
-/// `subnet.env`; says what.
+/// `subnet.env`; says what. The lease first if it is to be released, while
+/// `subnet.env` still says which it is: without a store nothing is removed.
 pub(super) fn cleanup(cleanup: &Cleanup) -> anyhow::Result<Outcome> {
     let (config, _) = config::load(&cleanup.flags)?;
     if !cleanup.dry_run && locks::is_held(&config) {
@@ -21,9 +22,13 @@ pub(super) fn cleanup(cleanup: &Cleanup) -> anyhow::Result<Outcome> {
             config.run_dir.display()
         );
     }
+    let mut removed = Vec::new();
+    if cleanup.release {
+        removed.extend(release::release(&config, cleanup.dry_run)?);
+    }
     let runtime = runtime()?;
     let _context = runtime.enter();
-    let mut removed = remove_from_kernel(&config, cleanup.dry_run)?;
+    removed.extend(remove_from_kernel(&config, cleanup.dry_run)?);
     let outside = outside::remove(config.route_protocol, cleanup.dry_run);
     removed.extend(outside.removed);
     outside.failed.iter().for_each(|why| say(why));

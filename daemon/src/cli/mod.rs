@@ -6,6 +6,7 @@ mod cleanup;
 mod lab;
 mod logging;
 mod offline;
+mod release;
 mod run;
 mod show;
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use kernel::{Kernel, Netlink, NetlinkOptions, Ownership};
-use subnet_alloc::{LeaseEvent, LeaseStore, Listing, Step, decide};
+use subnet_alloc::{LeaseEvent, LeaseStore, Listing, own_lease};
 use tokio::time::timeout;
 
 use crate::agent::{Agent, Grace, Input, Output};
@@ -32,26 +32,28 @@ impl WithStore<Agent> for Look {
             protocol: config.route_protocol,
             nexthop_objects: true,
         };
-        look(config, listing, &mut Netlink::open(options)?)
+        look(config, (&store, listing), &mut Netlink::open(options)?).await
     }
 }
 
-fn look(config: &Config, listing: Listing, kernel: &mut Netlink) -> anyhow::Result<Agent> {
-    let store = start::describe_store(config);
+async fn look<S: LeaseStore>(
+    config: &Config,
+    (store, listing): (&S, Listing),
+    kernel: &mut Netlink,
+) -> anyhow::Result<Agent> {
+    let name = start::describe_store(config);
     let document = listing.config.as_deref();
-    let document = document.ok_or_else(|| anyhow::anyhow!("{store} has no network config"))?;
+    let document = document.ok_or_else(|| anyhow::anyhow!("{name} has no network config"))?;
     let (links, addresses) = kernel.links()?;
     let plan = start::plan(config, document, (&links, &addresses))?;
     let macs = plan.macs(config, &links, &listing.leases, &mut || 0);
-    let decision = decide(
-        &plan.network,
-        &plan.identity(config),
-        &listing.leases,
-        &mut || 0,
-    )?;
-    let Step::Keep(own) = decision.step else {
+    let claimant = plan.claimant(config, macs);
+    let leases = listing.leases.clone();
+    let own = timeout(PATIENCE, own_lease(store, &claimant, listing)).await??;
+    let own = own.filter(|lease| plan.network.fits(&lease.block).is_ok());
+    let Some(own) = own else {
         anyhow::bail!(
-            "this node ({}) holds no lease in {store}: nothing is wanted here",
+            "this node ({}) holds no lease in {name}: nothing is wanted here",
             config.node_name
         );
     };
@@ -63,7 +65,7 @@ fn look(config: &Config, listing: Listing, kernel: &mut Netlink) -> anyhow::Resu
     let mut agent = Agent::new(local, ownership, Grace(config.vanished_grace));
     let now = Instant::now();
     agent.handle(Input::Own(own), now);
-    agent.handle(Input::Leases(vec![LeaseEvent::Reset(listing.leases)]), now);
+    agent.handle(Input::Leases(vec![LeaseEvent::Reset(leases)]), now);
     agent.handle(Input::Links(links, addresses), now);
     read_only(&mut agent, kernel, now)?;
     Ok(agent)

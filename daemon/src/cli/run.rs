@@ -42,6 +42,7 @@ pub(super) fn open_etcd(flags: &EtcdFlags) -> Result<EtcdStore, StoreError> {
         cert: flags.cert.clone(),
         key: flags.key.clone(),
         username: flags.username.clone(),
+        password_file: flags.password_file.clone(),
         password: flags
             .password
             .as_ref()

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::lease::{LeaseId, Revision};
+use crate::history::Use;
+use crate::lease::{Hold, LeaseId, Revision};
 
 fn config(text: &str) -> NetworkConfig {
     NetworkConfig::parse(text.as_bytes()).expect(text)
@@ -44,8 +45,25 @@ fn numbers(mut seed: u64) -> impl FnMut() -> u64 {
     }
 }
 
+/// Decides where no block has ever been used and every holder is alive.
+fn decide_afresh(
+    config: &NetworkConfig,
+    identity: &Identity,
+    leases: &[Lease],
+    random: &mut dyn FnMut() -> u64,
+) -> Result<Decision, AllocError> {
+    let lives = leases.iter().map(|l| (l.block, Life::Endless)).collect();
+    let known = Knowledge {
+        leases,
+        history: Some(&History::default()),
+        lives: &lives,
+        losses: 0,
+    };
+    decide(config, identity, &known, random)
+}
+
 fn step(config: &NetworkConfig, identity: &Identity, leases: &[Lease]) -> Step {
-    decide(config, identity, leases, &mut numbers(1))
+    decide_afresh(config, identity, leases, &mut numbers(1))
         .expect("a decision")
         .step
 }
@@ -65,31 +83,167 @@ fn a_lease_with_my_underlay_address_is_kept() {
     );
 }
 
-#[test]
-fn a_changed_address_finds_the_lease_by_name() {
-    let named = |number| Identity {
-        node: Some("worker".to_owned()),
+fn named(name: &str, number: u8) -> Identity {
+    Identity {
+        node: Some(name.to_owned()),
         ..node(number)
+    }
+}
+
+#[test]
+fn a_changed_address_finds_the_lease_by_name_and_remembered_block() {
+    let leases = [lease_of(&named("worker", 1), block("10.244.7.0-24"))];
+    let me = Identity {
+        previous: Some(leases[0].block),
+        ..named("worker", 9)
     };
-    let leases = [lease_of(&named(1), block("10.244.7.0-24"))];
     assert_eq!(
-        step(&config(V4), &named(9), &leases),
+        step(&config(V4), &me, &leases),
+        Step::Keep(leases[0].clone())
+    );
+}
+
+#[test]
+fn a_changed_name_finds_the_lease_by_address_and_remembered_block() {
+    let leases = [lease_of(
+        &named("worker", 1),
+        block("10.244.7.0-24&fd00:244:0:7::-64"),
+    )];
+    let me = Identity {
+        previous: Some(block("10.244.7.0-24")),
+        ..named("renamed", 1)
+    };
+    assert_eq!(
+        step(&config(DUAL), &me, &leases),
+        Step::Keep(leases[0].clone())
+    );
+}
+
+fn refusal(identity: &Identity, leases: &[Lease]) -> Rival {
+    match decide_afresh(&config(V4), identity, leases, &mut numbers(1)) {
+        Err(AllocError::Rival(rival)) => *rival,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn two_machines_with_one_address_are_refused_and_named() {
+    let leases = [lease_of(&named("a", 15), block("10.244.7.0-24"))];
+    let rival = refusal(&named("b", 15), &leases);
+    assert_eq!(
+        (rival.shared, rival.block),
+        (Shared::Address, leases[0].block)
+    );
+    let text = rival.to_string();
+    for part in [
+        "one underlay address",
+        "\"b\", 192.168.0.15",
+        "\"a\", 192.168.0.15",
+        "10.244.7.0/24",
+        "--iface or --public-ip",
+        "twill cleanup --release",
+        "subnets/10.244.7.0-24",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn two_machines_with_one_name_are_refused_and_named() {
+    let leases = [lease_of(&named("localhost", 1), block("10.244.7.0-24"))];
+    let rival = refusal(&named("localhost", 2), &leases);
+    assert_eq!(rival.shared, Shared::Name);
+    assert!(rival.to_string().contains("--node-name"), "{rival}");
+}
+
+#[test]
+fn a_wish_proves_nothing() {
+    let leases = [lease_of(&named("localhost", 1), block("10.244.7.0-24"))];
+    let me = Identity {
+        wish: Some(leases[0].block),
+        ..named("localhost", 2)
+    };
+    refusal(&me, &leases);
+    assert_eq!(step(&config(V4), &me, &[]), Step::Claim(leases[0].block));
+}
+
+#[test]
+fn who_has_a_lease_already_is_not_disturbed_by_a_newcomer_like_it() {
+    let leases = [
+        lease_of(&named("b", 15), block("10.244.6.0-24")),
+        lease_of(&named("a", 15), block("10.244.7.0-24")),
+    ];
+    assert_eq!(
+        step(&config(V4), &named("a", 15), &leases),
+        Step::Keep(leases[1].clone())
+    );
+    let shared = shared_with(&named("a", 15), &leases[0].attrs);
+    assert_eq!(shared, Some(Shared::Address));
+    assert_eq!(shared_with(&named("a", 15), &leases[1].attrs), None);
+}
+
+#[test]
+fn a_lease_that_nobody_tends_or_that_was_given_up_is_taken_over() {
+    let mut leases = [lease_of(&named("a", 15), block("10.244.7.0-24"))];
+    let me = named("b", 15);
+    let with = |leases: &[Lease], left| {
+        let granted = Duration::from_secs(86400);
+        let life = Life::Ends { granted, left };
+        let lives = [(leases[0].block, life)].into();
+        let known = Knowledge {
+            leases,
+            history: None,
+            lives: &lives,
+            losses: 0,
+        };
+        decide(&config(V4), &me, &known, &mut numbers(1)).map(|decision| decision.step)
+    };
+    let (fresh, old) = (Duration::from_secs(80000), Duration::from_secs(40000));
+    let refused = with(&leases, fresh).expect_err("alive").to_string();
+    assert!(refused.contains("taken over in 518 min"), "{refused}");
+    assert_eq!(with(&leases, old), Ok(Step::Keep(leases[0].clone())));
+    leases[0].attrs.released = true;
+    assert_eq!(with(&leases, fresh), Ok(Step::Keep(leases[0].clone())));
+}
+
+#[test]
+fn whether_a_holder_is_alive_is_asked_before_it_is_judged() {
+    let leases = [lease_of(&named("a", 15), block("10.244.7.0-24"))];
+    let known = Knowledge {
+        leases: &leases,
+        history: None,
+        lives: &BTreeMap::new(),
+        losses: 0,
+    };
+    let ask = |me: &Identity| {
+        decide(&config(V4), me, &known, &mut numbers(1))
+            .expect("a question")
+            .step
+    };
+    assert_eq!(
+        ask(&named("b", 15)),
+        Step::Ask(Question::Life(leases[0].clone()))
+    );
+    assert_eq!(ask(&named("b", 16)), Step::Ask(Question::History));
+}
+
+#[test]
+fn a_lease_of_flannel_has_no_name_and_is_known_by_its_address_alone() {
+    let leases = [lease_of(&node(15), block("10.244.7.0-24"))];
+    assert_eq!(
+        step(&config(V4), &named("b", 15), &leases),
         Step::Keep(leases[0].clone())
     );
 }
 
 #[test]
 fn the_address_counts_more_than_the_name() {
-    let named = |number| Identity {
-        node: Some("worker".to_owned()),
-        ..node(number)
-    };
     let leases = [
-        lease_of(&named(1), block("10.244.7.0-24")),
+        lease_of(&named("worker", 1), block("10.244.7.0-24")),
         lease_of(&node(9), block("10.244.8.0-24")),
     ];
     assert_eq!(
-        step(&config(V4), &named(9), &leases),
+        step(&config(V4), &named("worker", 9), &leases),
         Step::Keep(leases[1].clone())
     );
 }
@@ -176,7 +330,8 @@ fn an_ipv6_part_that_is_taken_is_replaced_by_another() {
 #[test]
 fn leases_of_mine_that_do_not_fit_are_reported() {
     let leases = [lease_of(&node(1), block("10.9.1.0-24"))];
-    let decision = decide(&config(V4), &node(1), &leases, &mut numbers(1)).expect("a decision");
+    let decision =
+        decide_afresh(&config(V4), &node(1), &leases, &mut numbers(1)).expect("a decision");
     assert!(matches!(decision.step, Step::Claim(_)));
     assert_eq!(decision.unfit, leases);
 }
@@ -215,7 +370,8 @@ fn a_lease_of_another_length_blocks_what_it_overlaps() {
 fn an_exhausted_pool_is_named() {
     let config = config(r#"{"Network":"10.244.0.0/22","SubnetLen":24}"#);
     let leases = [lease_of(&node(2), block("10.244.0.0-16"))];
-    let refused = decide(&config, &node(1), &leases, &mut numbers(1)).expect_err("exhausted");
+    let refused =
+        decide_afresh(&config, &node(1), &leases, &mut numbers(1)).expect_err("exhausted");
     let text = refused.to_string();
     assert!(
         text.contains("no free IPv4 block of length 24 in 10.244.0.0/22: all 3"),
@@ -231,7 +387,7 @@ fn huge_pools_are_not_walked() {
     let mut random = numbers(7);
     let mut leases = Vec::new();
     for _ in 0..300 {
-        let Step::Claim(block) = decide(&config, &node(1), &leases, &mut random)
+        let Step::Claim(block) = decide_afresh(&config, &node(1), &leases, &mut random)
             .expect("free")
             .step
         else {
@@ -252,7 +408,7 @@ fn every_free_block_can_be_chosen() {
     let leases = [lease_of(&node(2), block("10.244.0.32-28"))];
     let chosen: std::collections::BTreeSet<_> = (0..500)
         .map(|seed| {
-            match decide(&config, &node(1), &leases, &mut numbers(seed))
+            match decide_afresh(&config, &node(1), &leases, &mut numbers(seed))
                 .expect("free")
                 .step
             {
@@ -262,6 +418,149 @@ fn every_free_block_can_be_chosen() {
         })
         .collect();
     assert_eq!(chosen.len(), 14);
+}
+
+fn used(key: &str, node: &str, revision: u64) -> Use {
+    Use {
+        block: block(key),
+        node: Some(node.to_owned()),
+        revision: Revision(revision),
+    }
+}
+
+fn claimed(config: &NetworkConfig, me: &Identity, known: &Knowledge<'_>, seed: u64) -> Block {
+    match decide(config, me, known, &mut numbers(seed))
+        .expect("free")
+        .step
+    {
+        Step::Claim(block) => block,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Fourteen blocks, .16 to .224, of which all but the last were used, the highest number first.
+fn all_used_but_one() -> (NetworkConfig, History) {
+    let config = config(r#"{"Network":"10.244.0.0/24","SubnetLen":28}"#);
+    let uses = (1..14).map(|at| used(&format!("10.244.0.{}-28", at * 16), "x", 100 - at));
+    (config, History::new(uses.collect()))
+}
+
+#[test]
+fn a_freed_block_is_not_given_out_while_there_are_unused_ones() {
+    let (config, history) = all_used_but_one();
+    let known = Knowledge {
+        leases: &[],
+        history: Some(&history),
+        lives: &BTreeMap::new(),
+        losses: 0,
+    };
+    for seed in 0..50 {
+        let last_two = ["10.244.0.224-28", "10.244.0.240-28"].map(block);
+        assert!(last_two.contains(&claimed(&config, &node(1), &known, seed)));
+    }
+}
+
+#[test]
+fn then_one_of_the_longest_free_is_given_out_and_the_choice_widens_with_each_lost_race() {
+    let (config, history) = all_used_but_one();
+    let held = ["10.244.0.224-28", "10.244.0.240-28", "10.244.0.208-28"].map(block);
+    let leases = held.map(|block| lease_of(&node(2), block));
+    let chosen = |losses| -> std::collections::BTreeSet<u8> {
+        let known = Knowledge {
+            leases: &leases,
+            history: Some(&history),
+            lives: &BTreeMap::new(),
+            losses,
+        };
+        let block = |seed| claimed(&config, &node(1), &known, seed).v4();
+        let number = |seed| block(seed).map_or(0, |part| part.ip().octets()[3] / 16);
+        (0..300).map(number).collect()
+    };
+    assert_eq!(chosen(0), (5..=12).collect());
+    assert_eq!(chosen(1), (1..=12).collect());
+}
+
+/// Every node has seen the same and all claim at the same moment; who loses learns one winner, and tries again with
+/// all the others that lost.
+#[test]
+fn fifty_nodes_that_see_the_same_freed_blocks_get_out_of_each_others_way() {
+    let config =
+        config(r#"{"Network":"10.244.0.0/16","SubnetMin":"10.244.1.0","SubnetMax":"10.244.60.0"}"#);
+    let uses = (1..=60).map(|at| used(&format!("10.244.{at}.0-24"), "x", at));
+    let history = History::new(uses.collect());
+    let mut held: Vec<Lease> = Vec::new();
+    let mut nodes: Vec<(Vec<Lease>, u32)> = vec![(Vec::new(), 0); 50];
+    let mut random = numbers(1);
+    let mut losses = Vec::new();
+    while !nodes.is_empty() {
+        let mut losers = Vec::new();
+        for (mut seen, lost) in nodes {
+            let known = Knowledge {
+                leases: &seen,
+                history: Some(&history),
+                lives: &BTreeMap::new(),
+                losses: lost,
+            };
+            let block = claimed(&config, &node(1), &known, random());
+            if let Some(winner) = held.iter().find(|lease| lease.block == block) {
+                seen.push(winner.clone());
+                losers.push((seen, lost + 1));
+            } else {
+                held.push(lease_of(&node(2), block));
+                losses.push(lost);
+            }
+        }
+        nodes = losers;
+    }
+    assert_eq!(losses.len(), 50);
+    let (most, all): (_, u32) = (losses.iter().max(), losses.iter().sum());
+    assert!(most <= Some(&20), "{all} lost races in all: {losses:?}");
+}
+
+#[test]
+fn a_node_that_lost_everything_but_its_name_gets_its_old_block() {
+    let (config, mut uses) = (config(DUAL), Vec::new());
+    uses.push(used("10.244.7.0-24", "me", 5));
+    uses.push(used("0.0.0.0-0&fd00:244:0:9::-64", "me", 6));
+    uses.push(used("10.244.8.0-24", "other", 7));
+    uses.push(used("10.9.9.0-24", "me", 8));
+    let history = History::new(uses);
+    let with = |leases: &[Lease]| {
+        let known = Knowledge {
+            leases,
+            history: Some(&history),
+            lives: &BTreeMap::new(),
+            losses: 0,
+        };
+        claimed(&config, &named("me", 1), &known, 1)
+    };
+    assert_eq!(with(&[]), block("10.244.7.0-24&fd00:244:0:9::-64"));
+    let taken = [lease_of(&node(2), block("10.244.7.0-24"))];
+    let other = with(&taken);
+    assert_eq!(other.v6(), block("0.0.0.0-0&fd00:244:0:9::-64").v6());
+    assert_ne!(other.v4(), block("10.244.7.0-24").v4());
+}
+
+#[test]
+fn records_outside_of_the_pool_mean_nothing() {
+    let config = config(r#"{"Network":"10.244.0.0/22","SubnetLen":24}"#);
+    let outside = [
+        "10.9.1.0-24",
+        "10.244.1.0-25",
+        "10.244.0.0-22",
+        "0.0.0.0-0&fd00::-64",
+    ];
+    let history = History::new(outside.map(|key| used(key, "x", 1)).into());
+    let known = Knowledge {
+        leases: &[],
+        history: Some(&history),
+        lives: &BTreeMap::new(),
+        losses: 0,
+    };
+    let chosen: std::collections::BTreeSet<_> = (0..100)
+        .map(|seed| claimed(&config, &node(1), &known, seed))
+        .collect();
+    assert_eq!(chosen.len(), 3);
 }
 
 fn any_config() -> impl Strategy<Value = NetworkConfig> {
@@ -302,13 +601,13 @@ proptest! {
         let mut leases: Vec<Lease> = Vec::new();
         for number in 0..v4.min(v6) {
             let me = node(u8::try_from(number).expect("at most 63 blocks"));
-            let decision = decide(&config, &me, &leases, &mut random).expect("not exhausted yet");
+            let decision = decide_afresh(&config, &me, &leases, &mut random).expect("not exhausted yet");
             let Step::Claim(block) = decision.step else { panic!("nobody knows this node") };
             prop_assert_eq!(config.fits(&block), Ok(()));
             prop_assert!(leases.iter().all(|lease| !lease.block.overlaps(&block)));
             leases.push(lease_of(&me, block));
         }
-        let refused = decide(&config, &node(255), &leases, &mut random);
+        let refused = decide_afresh(&config, &node(255), &leases, &mut random);
         let exhausted = matches!(refused, Err(AllocError::PoolExhausted { .. }));
         prop_assert!(exhausted);
     }
@@ -320,7 +619,7 @@ proptest! {
         seed: u64,
     ) {
         let leases: Vec<_> = held.into_iter().map(|block| lease_of(&node(2), block)).collect();
-        if let Ok(decision) = decide(&config, &node(1), &leases, &mut numbers(seed)) {
+        if let Ok(decision) = decide_afresh(&config, &node(1), &leases, &mut numbers(seed)) {
             let Step::Claim(block) = decision.step else { panic!("nobody knows this node") };
             prop_assert_eq!(config.fits(&block), Ok(()));
             prop_assert!(leases.iter().all(|lease| !lease.block.overlaps(&block)));

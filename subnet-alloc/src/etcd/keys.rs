@@ -1,4 +1,4 @@
-//! Where things are in etcd, and how a key and value become a lease.
+//! Where things are in etcd (flannel's layout, and records of used blocks beside it), and how a key and value become a lease.
 
 use etcd_client::{Event, EventType, KeyValue};
 
@@ -7,12 +7,14 @@ use crate::entry::{self, Entry};
 use crate::lease::{Hold, LeaseId, Revision};
 use crate::store::{StoreError, WatchEvent};
 
-/// flannel's layout below one prefix.
+/// flannel's layout below one prefix, and our records of used blocks beside it. flannel lists what begins with
+/// `<prefix>/subnets`, so nothing else of ours may.
 #[derive(Debug)]
 pub(super) struct Keys {
     prefix: String,
     config: String,
     subnets: String,
+    used: String,
 }
 
 impl Keys {
@@ -28,6 +30,7 @@ impl Keys {
             prefix: prefix.to_owned(),
             config: format!("{prefix}/config"),
             subnets: format!("{prefix}/subnets/"),
+            used: format!("{prefix}/used/"),
         })
     }
 
@@ -46,6 +49,16 @@ impl Keys {
 
     pub(super) fn block(&self, block: &Block) -> String {
         format!("{}{}", self.subnets, block.key())
+    }
+
+    /// What all records of used blocks begin with.
+    pub(super) fn all_used(&self) -> &str {
+        &self.used
+    }
+
+    /// The record of a used block of one family, by its key.
+    pub(super) fn used(&self, key: &str) -> String {
+        format!("{}{key}", self.used)
     }
 
     /// The lease at a key below `subnets/`.
@@ -69,6 +82,15 @@ impl Keys {
         let block = Block::from_key(std::str::from_utf8(key).ok()?).ok()?;
         Some(WatchEvent::Gone(block, revision(kv.mod_revision())))
     }
+}
+
+/// The first key behind all that begin with this, which ends in `/`.
+pub(super) fn end_of(prefix: &str) -> Vec<u8> {
+    let mut end = prefix.as_bytes().to_vec();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    end
 }
 
 pub(super) fn revision(number: i64) -> Revision {

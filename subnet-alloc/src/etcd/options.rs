@@ -25,6 +25,8 @@ pub struct EtcdOptions {
     pub username: Option<String>,
     /// Its password.
     pub password: Option<String>,
+    /// The file whose first line is the password; it counts more than `password`.
+    pub password_file: Option<PathBuf>,
 }
 
 /// Without the password.
@@ -37,17 +39,21 @@ impl fmt::Debug for EtcdOptions {
             .field("cert", &self.cert)
             .field("key", &self.key)
             .field("username", &self.username)
+            .field("password_file", &self.password_file)
             .finish_non_exhaustive()
     }
 }
 
-/// Time for the TCP and TLS handshake with one endpoint.
-const CONNECT: Duration = Duration::from_secs(3);
+/// Time for the TCP and TLS handshake with one endpoint. TCP asks after 0 s, 1 s and 3 s: a third time would come too
+/// late for who has just come back, a new attempt does not.
+const CONNECT: Duration = Duration::from_secs(2);
 /// etcd tells clients off (GOAWAY, too_many_pings) that ping more often than every 5 s, and those that ping without
 /// an open stream at all; its `--grpc-keepalive-min-time` and gRPC's enforcement policy.
 const PING_EVERY: Duration = Duration::from_secs(6);
 /// A ping without an answer for this long ends the connection.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
+/// So a connection that is in use lives at most this long after the last word of the other side.
+pub(super) const SILENCE: Duration = PING_EVERY.saturating_add(PING_TIMEOUT);
 
 impl EtcdOptions {
     /// The endpoints as URLs.
@@ -64,7 +70,13 @@ impl EtcdOptions {
             .collect()
     }
 
-    /// What every connection has in common. Reads the certificate files.
+    /// The files that say who we are and whom we trust.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = [&self.ca, &self.cert, &self.key, &self.password_file];
+        files.into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    /// What every connection has in common. Reads the files.
     pub(super) fn connect_options(&self) -> Result<ConnectOptions, StoreError> {
         let options = ConnectOptions::new()
             .with_connect_timeout(CONNECT)
@@ -72,7 +84,7 @@ impl EtcdOptions {
             .with_keep_alive_while_idle(false)
             .with_auto_token_refresh(true)
             .with_require_leader(true);
-        let options = match (&self.username, &self.password) {
+        let options = match (&self.username, self.password()?) {
             (Some(user), Some(password)) => options.with_user(user, password),
             (None, None) => options,
             (Some(user), None) => {
@@ -87,6 +99,21 @@ impl EtcdOptions {
             Some(tls) => options.with_tls(tls),
             None => options,
         })
+    }
+
+    fn password(&self) -> Result<Option<String>, StoreError> {
+        let Some(path) = &self.password_file else {
+            return Ok(self.password.clone());
+        };
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|why| wrong_file(path, &why.to_string()))?;
+        match text.lines().next() {
+            Some(first) if !first.is_empty() => Ok(Some(first.to_owned())),
+            _ => Err(wrong_file(
+                path,
+                "its first line is to be the password, and is empty",
+            )),
+        }
     }
 
     fn url(&self, endpoint: &str) -> Result<String, StoreError> {
@@ -118,7 +145,7 @@ impl EtcdOptions {
         }
     }
 
-    fn tls(&self) -> Result<Option<TlsOptions>, StoreError> {
+    pub(super) fn tls(&self) -> Result<Option<TlsOptions>, StoreError> {
         let identity = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => Some(Identity::from_pem(
                 pem(cert, "CERTIFICATE")?,

@@ -4,8 +4,12 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
-use etcd_client::{Error, WatchOptions, WatchResponse, WatchStream};
+use etcd_client::{
+    Client, Error, GetOptions, GetResponse, ResponseHeader, WatchOptions, WatchResponse,
+    WatchStream,
+};
 use tokio::time::timeout;
 
 use crate::lease::Revision;
@@ -15,6 +19,7 @@ use super::endpoints::{CALL, Connection, Endpoints, late};
 use super::error::{ended_watch, situation};
 use super::keys::{Keys, revision};
 use super::list::LARGEST_ANSWER;
+use super::options::SILENCE;
 
 /// A watch of config and leases. A dead etcd is noticed by HTTP/2 pings within 9 s.
 pub struct EtcdWatch {
@@ -55,7 +60,7 @@ impl EtcdWatch {
             }
         };
         let (ready, over) = (Vec::new(), None);
-        Ok(EtcdWatch {
+        let mut watch = EtcdWatch {
             stream,
             endpoints,
             connection,
@@ -63,7 +68,43 @@ impl EtcdWatch {
             after,
             ready,
             over,
-        })
+        };
+        match timeout(CALL, watch.confirm()).await {
+            Ok(confirmed) => confirmed.map(|()| watch),
+            Err(_) => Err(late(&watch.connection.url)),
+        }
+    }
+
+    /// Waits for the confirmation. It has the member's revision: from one of the future etcd would wait without a
+    /// word, for ever if it was emptied. A member may just be behind the others, which reading through the leader tells.
+    async fn confirm(&mut self) -> Result<(), StoreError> {
+        let first = self.stream.message().await;
+        let header = match &first {
+            Ok(Some(message)) => message.header().map(ResponseHeader::revision),
+            _ => None,
+        };
+        self.take(first);
+        if let Some(error) = &self.over {
+            return Err(error.clone());
+        }
+        if header.is_some_and(|at| revision(at) >= self.after) {
+            return Ok(());
+        }
+        let key = self.keys.config();
+        let call = |mut client: Client| async move {
+            client
+                .get(key, Some(GetOptions::new().with_keys_only()))
+                .await
+        };
+        let answer: GetResponse = self.endpoints.call(call).await?;
+        match answer.header().map(|header| revision(header.revision())) {
+            Some(at) if at < self.after => Err(StoreError::WentBack {
+                endpoint: self.connection.url.clone(),
+                known: self.after,
+                at,
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn take(&mut self, message: Result<Option<WatchResponse>, Error>) {
@@ -114,6 +155,8 @@ impl EtcdWatch {
 }
 
 impl Watch for EtcdWatch {
+    const SILENCE: Duration = SILENCE;
+
     async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         loop {
             if self.over.is_none() {

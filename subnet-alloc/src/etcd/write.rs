@@ -15,6 +15,7 @@ use super::EtcdStore;
 use super::guard::{Guard, ask_for_conflicts, conflict};
 use super::keys::revision;
 use super::list::LARGEST_ANSWER;
+use super::used;
 
 /// What is to be written.
 pub(super) struct New<'a> {
@@ -42,13 +43,12 @@ pub(super) async fn claim(
     let id = store.grant(ttl).await?;
     let hold = Hold::Leased(id);
     let guard = Guard::new(&store.keys, block);
-    let writes = [
-        Some(put(store, &new, hold)),
-        ask_for_conflicts(&store.keys, block),
-    ];
+    let mut writes = vec![put(store, &new, hold)];
+    writes.extend(used::puts(&store.keys, [block], attrs));
+    writes.extend(ask_for_conflicts(&store.keys, block));
     let txn = Txn::new()
         .when(guard.conditions())
-        .and_then(writes.into_iter().flatten().collect::<Vec<_>>())
+        .and_then(writes)
         .or_else([guard.holders()]);
     let by = match run(store, txn).await? {
         Answer::Done { revision, all_keys } => {
@@ -56,7 +56,7 @@ pub(super) async fn claim(
             match conflict(&store.keys, block, &all_keys) {
                 None => return Ok(Claim::Won(lease)),
                 Some(older) => {
-                    release(store, &lease).await?;
+                    delete(store, &lease).await?;
                     return Ok(Claim::Taken(older));
                 }
             }
@@ -81,9 +81,11 @@ pub(super) async fn publish(
         attrs,
     };
     let hold = store.hold_for(lease.hold, ttl).await?;
+    let mut writes = vec![put(store, &new, hold)];
+    writes.extend(used::puts(&store.keys, [new.block], attrs));
     let txn = Txn::new()
-        .when([unchanged(store, lease)])
-        .and_then([put(store, &new, hold)])
+        .when(unchanged(store, lease))
+        .and_then(writes)
         .or_else([TxnOp::get(store.keys.block(&lease.block), None)]);
     let found = match run(store, txn).await? {
         Answer::Done { revision, .. } => return Ok(Publish::Done(new.lease(hold, revision))),
@@ -115,9 +117,40 @@ pub(super) async fn replace(
     Ok(replaced)
 }
 
+/// Says so, then deletes, so that watchers can tell a release from an expiry. An etcd without room can only delete.
 pub(super) async fn release(store: &EtcdStore, lease: &Lease) -> Result<bool, StoreError> {
+    let (block, attrs) = (&lease.block, &lease.attrs.clone().release());
+    let new = New { block, attrs };
+    let mut writes = vec![put(store, &new, lease.hold)];
+    writes.extend(used::puts(&store.keys, [block], attrs));
     let txn = Txn::new()
-        .when([unchanged(store, lease)])
+        .when(unchanged(store, lease))
+        .and_then(writes)
+        .or_else([TxnOp::get(store.keys.block(block), None)]);
+    let answer = match run(store, txn).await {
+        Err(StoreError::NoSpace { .. }) => return delete(store, lease).await,
+        answer => answer?,
+    };
+    let said = match answer {
+        Answer::Done { revision, .. } => new.lease(lease.hold, revision),
+        Answer::Refused(found) => {
+            let found = found.concat();
+            let held = found.first().map(|kv| store.keys.entry(kv).into_lease());
+            match held.flatten() {
+                Some(held) if held.hold == lease.hold && held.attrs == *attrs => held,
+                _ => return Ok(false),
+            }
+        }
+    };
+    // When it is gone already, an earlier attempt did that.
+    delete(store, &said).await?;
+    Ok(true)
+}
+
+/// Deletes an own key and its etcd lease; `false` when it is not there as it was.
+async fn delete(store: &EtcdStore, lease: &Lease) -> Result<bool, StoreError> {
+    let txn = Txn::new()
+        .when(unchanged(store, lease))
         .and_then([TxnOp::delete(store.keys.block(&lease.block), None)]);
     let is_ours = matches!(run(store, txn).await?, Answer::Done { .. });
     if let (true, Hold::Leased(id)) = (is_ours, lease.hold) {
@@ -135,9 +168,10 @@ async fn swap(
     let old_key = store.keys.block(&old.block);
     let guard = Guard::new(&store.keys, new.block).except(old_key.clone());
     let mut writes = vec![put(store, new, hold), TxnOp::delete(old_key.clone(), None)];
+    writes.extend(used::puts(&store.keys, [&old.block, new.block], new.attrs));
     writes.extend(ask_for_conflicts(&store.keys, new.block));
     let mut conditions = guard.conditions();
-    conditions.push(unchanged(store, old));
+    conditions.extend(unchanged(store, old));
     let txn = Txn::new()
         .when(conditions)
         .and_then(writes)
@@ -174,7 +208,7 @@ async fn swap_back(store: &EtcdStore, old: &Lease, lease: &Lease) -> Result<(), 
         block: &old.block,
         attrs: &old.attrs,
     };
-    let txn = Txn::new().when([unchanged(store, lease)]).and_then([
+    let txn = Txn::new().when(unchanged(store, lease)).and_then([
         put(store, &before, old.hold),
         TxnOp::delete(store.keys.block(&lease.block), None),
     ]);
@@ -201,9 +235,18 @@ fn put(store: &EtcdStore, new: &New<'_>, hold: Hold) -> TxnOp {
     TxnOp::put(store.keys.block(new.block), new.attrs.to_json(), options)
 }
 
-fn unchanged(store: &EtcdStore, lease: &Lease) -> Compare {
+/// The etcd lease as well: an etcd that began anew may come to the same revision.
+fn unchanged(store: &EtcdStore, lease: &Lease) -> [Compare; 2] {
+    let key = store.keys.block(&lease.block);
     let revision = i64::try_from(lease.revision.0).unwrap_or(i64::MAX);
-    Compare::mod_revision(store.keys.block(&lease.block), CompareOp::Equal, revision)
+    let id = match lease.hold {
+        Hold::Reserved => 0,
+        Hold::Leased(LeaseId(id)) => id,
+    };
+    [
+        Compare::mod_revision(key.clone(), CompareOp::Equal, revision),
+        Compare::lease(key, CompareOp::Equal, id),
+    ]
 }
 
 async fn revoke_new(store: &EtcdStore, new: Hold, before: Hold) {

@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::block::Block;
 use crate::entry::{self, Entry};
+use crate::history::Use;
 use crate::lease::{Hold, LeaseId, Revision};
 use crate::rules::Shelf;
 use crate::store::{Listing, StoreError, WatchEvent};
 
-use super::index::{Index, Mark, Stamp, Term};
+use super::index::{Index, LastValue, Mark, Stamp, Term, UsedMark};
 use super::sys;
 
 /// The most that is read of one file.
@@ -100,6 +101,9 @@ impl Directory {
             let block = Block::from_key(key).ok();
             let gone = block.map(|block| WatchEvent::Gone(block, Revision(*revision)));
             events.extend(gone.map(|event| (*revision, event)));
+        }
+        for (at, last) in self.index.released.range(after.0 + 1..) {
+            events.insert(*at, last.entry(Revision(*at)).into_event());
         }
         for (key, mark) in self
             .index
@@ -245,8 +249,9 @@ impl Shelf for Directory {
         )))
     }
 
-    fn revision_of(&self, key: &str) -> Option<Revision> {
-        self.index.keys.get(key).map(|mark| Revision(mark.revision))
+    fn revision_of(&self, key: &str) -> Option<(Revision, Hold)> {
+        let mark = self.index.keys.get(key)?;
+        Some((Revision(mark.revision), mark.hold()))
     }
 
     /// The index first: after a crash between the two, a lease that is only in the index counts as removed, while a
@@ -278,6 +283,20 @@ impl Shelf for Directory {
         self.save()
     }
 
+    /// Without writing the file: who watches reads the last value in the index.
+    fn release(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        let lease = self.index.keys.get(key).and_then(|mark| mark.lease);
+        let revision = self.index.next_revision();
+        let (key_text, text) = (key.to_owned(), String::from_utf8_lossy(value).into_owned());
+        let last = LastValue {
+            key: key_text,
+            text,
+            lease,
+        };
+        self.index.released.insert(revision, last);
+        self.remove(key)
+    }
+
     fn grant(&mut self, ttl: Duration) -> LeaseId {
         self.index.last_lease += 1;
         let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
@@ -293,10 +312,31 @@ impl Shelf for Directory {
         Some(Duration::from_millis(term.ttl_ms))
     }
 
+    fn left(&self, id: LeaseId) -> Option<Duration> {
+        let term = self.index.leases.get(&id.0)?;
+        Some(Duration::from_millis(
+            term.expires_ms.saturating_sub(now_ms()),
+        ))
+    }
+
     fn prolong(&mut self, id: LeaseId) {
         if let Some(term) = self.index.leases.get_mut(&id.0) {
             term.expires_ms = now_ms().saturating_add(term.ttl_ms);
         }
+    }
+
+    fn note(&mut self, key: &str, value: &[u8]) {
+        let revision = self.index.next_revision();
+        let text = String::from_utf8_lossy(value).into_owned();
+        self.index
+            .used
+            .insert(key.to_owned(), UsedMark { text, revision });
+    }
+
+    fn notes(&self) -> Vec<Use> {
+        let used = self.index.used.iter();
+        used.filter_map(|(key, mark)| Use::read(key, mark.text.as_bytes(), Revision(mark.revision)))
+            .collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the directory's texts do not say: revisions, and which lease ends when.
+//! What the directory's texts do not say: revisions, which lease ends when, and which blocks were used.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::lease::{Hold, LeaseId};
+use crate::entry::{self, Entry};
+use crate::lease::{Hold, LeaseId, Revision};
 
 /// Removed keys that are remembered, so that a watch can tell them.
 const REMEMBERED: usize = 1000;
@@ -24,6 +25,19 @@ pub(super) struct Index {
     pub(super) last_lease: i64,
     /// Removed keys with the revision of the removal, oldest first.
     pub(super) removed: Vec<(String, u64)>,
+    /// What released leases said last, by the revision of that.
+    #[serde(default)]
+    pub(super) released: BTreeMap<u64, LastValue>,
+    /// Blocks that were used, one family each, by key.
+    #[serde(default)]
+    pub(super) used: BTreeMap<String, UsedMark>,
+}
+
+/// The record of a used block: its text and when it was last written.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct UsedMark {
+    pub(super) text: String,
+    pub(super) revision: u64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -38,6 +52,14 @@ pub(super) struct Mark {
     pub(super) stamp: Stamp,
     pub(super) revision: u64,
     /// The lease that it hangs on; none for a reservation.
+    pub(super) lease: Option<i64>,
+}
+
+/// The last value of a released lease.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct LastValue {
+    pub(super) key: String,
+    pub(super) text: String,
     pub(super) lease: Option<i64>,
 }
 
@@ -71,9 +93,19 @@ impl From<&Metadata> for Stamp {
 
 impl Mark {
     pub(super) fn hold(&self) -> Hold {
-        self.lease
-            .map_or(Hold::Reserved, |id| Hold::Leased(LeaseId(id)))
+        hold(self.lease)
     }
+}
+
+impl LastValue {
+    pub(super) fn entry(&self, revision: Revision) -> Entry {
+        let (key, text) = (self.key.as_bytes(), self.text.as_bytes());
+        entry::read(key, text, hold(self.lease), revision)
+    }
+}
+
+fn hold(lease: Option<i64>) -> Hold {
+    lease.map_or(Hold::Reserved, |id| Hold::Leased(LeaseId(id)))
 }
 
 impl Index {
@@ -90,6 +122,7 @@ impl Index {
         self.removed.push((key.to_owned(), revision));
         if self.removed.len() > REMEMBERED {
             self.compacted = self.removed.remove(0).1;
+            self.released = self.released.split_off(&self.compacted);
         }
     }
 

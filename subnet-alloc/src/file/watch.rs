@@ -67,6 +67,8 @@ impl FileWatch {
 }
 
 impl Watch for FileWatch {
+    const SILENCE: Duration = Duration::ZERO;
+
     async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         loop {
             if self.is_stale {

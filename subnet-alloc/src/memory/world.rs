@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::block::Block;
 use crate::entry::{self, Entry};
+use crate::history::Use;
 use crate::lease::{Hold, LeaseId, Revision};
 use crate::rules::Shelf;
 use crate::store::{Listing, StoreError, WatchEvent};
@@ -20,6 +21,7 @@ pub(super) struct World {
     keys: BTreeMap<String, Stored>,
     leases: BTreeMap<LeaseId, Granted>,
     last_lease: i64,
+    used: BTreeMap<String, (Vec<u8>, Revision)>,
     history: Vec<(u64, WatchEvent)>,
 }
 
@@ -151,8 +153,10 @@ impl Shelf for World {
         Ok(self.read(key))
     }
 
-    fn revision_of(&self, key: &str) -> Option<Revision> {
-        self.keys.get(key).map(|stored| stored.revision)
+    fn revision_of(&self, key: &str) -> Option<(Revision, Hold)> {
+        self.keys
+            .get(key)
+            .map(|stored| (stored.revision, stored.hold))
     }
 
     fn put(&mut self, key: &str, value: &[u8], hold: Hold) -> Result<Revision, StoreError> {
@@ -173,6 +177,15 @@ impl Shelf for World {
         Ok(())
     }
 
+    fn release(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        let hold = self
+            .keys
+            .get(key)
+            .map_or(Hold::Reserved, |stored| stored.hold);
+        self.put(key, value, hold)?;
+        self.remove(key)
+    }
+
     fn grant(&mut self, ttl: Duration) -> LeaseId {
         self.last_lease += 1;
         let id = LeaseId(self.last_lease);
@@ -189,5 +202,22 @@ impl Shelf for World {
         if let Some(granted) = self.leases.get_mut(&id) {
             granted.expires = Instant::now() + granted.ttl;
         }
+    }
+
+    fn left(&self, id: LeaseId) -> Option<Duration> {
+        let granted = self.leases.get(&id)?;
+        Some(granted.expires.saturating_duration_since(Instant::now()))
+    }
+
+    fn note(&mut self, key: &str, value: &[u8]) {
+        self.revision += 1;
+        let revision = Revision(self.revision);
+        self.used.insert(key.to_owned(), (value.to_vec(), revision));
+    }
+
+    fn notes(&self) -> Vec<Use> {
+        let used = self.used.iter();
+        used.filter_map(|(key, (value, revision))| Use::read(key, value, *revision))
+            .collect()
     }
 }

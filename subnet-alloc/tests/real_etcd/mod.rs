@@ -106,6 +106,11 @@ impl RealEtcd {
         self.child = run(&self.dir, self.port, self.peer_port, &self.args);
     }
 
+    /// Removes its data; it must not run.
+    pub(crate) fn wipe(&self) {
+        std::fs::remove_dir_all(self.dir.path().join("data")).expect("it had data");
+    }
+
     /// `STOP` or `CONT`.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
