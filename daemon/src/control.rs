@@ -1,5 +1,6 @@
 //! The control socket: a client sends the name of a topic and a newline, and
-//! gets a JSON document. Nothing can be changed through it.
+//! gets a JSON document. All that can be changed through it is which settings
+//! are followed: by reading them again from where they come from.
 
 use std::fs::{self, Permissions};
 use std::io::{self, BufReader, Read, Write};
@@ -23,6 +24,8 @@ pub(crate) enum Topic {
     Status,
     /// What is not in the kernel as it should be, read anew.
     Drift,
+    /// Read the settings anew.
+    Reload,
     /// Whether it is ready, for `/readyz`.
     Ready,
     /// Prometheus' text, for `/metrics`.
@@ -30,12 +33,13 @@ pub(crate) enum Topic {
 }
 
 impl Topic {
-    const NAMED: [(&'static str, Topic); 5] = [
+    const NAMED: [(&'static str, Topic); 6] = [
         ("routes", Topic::Routes),
         ("leases", Topic::Leases),
         ("neighbours", Topic::Neighbours),
         ("status", Topic::Status),
         ("drift", Topic::Drift),
+        ("reload", Topic::Reload),
     ];
 
     fn named(name: &str) -> Option<Topic> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use kernel::{Address, Link, Mac};
 use subnet_alloc::{
-    Block, Claimant, ConfigError, Identity, Lease, LeaseStore, Listing, NetworkConfig,
+    Block, Claimant, ConfigError, Identity, Lease, LeaseStore, Listing, Misfit, NetworkConfig,
 };
 use tracing::{info, warn};
 
@@ -55,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) network: NetworkConfig,
     pub(crate) backend: Backend,
     pub(crate) underlay: Underlay,
+    /// The underlay's MTU was set, and is not the link's own.
+    mtu_is_set: bool,
 }
 
 /// Reads the network config and chooses backend and underlay.
@@ -89,6 +91,7 @@ pub(crate) fn plan(
         network,
         backend,
         underlay,
+        mtu_is_set: mtu.is_some(),
     })
 }
 
@@ -99,6 +102,30 @@ impl Plan {
             info!("the network config names no backend type; taking vxlan");
         }
         info!("backend {}, underlay {}", self.backend, self.underlay);
+    }
+
+    /// Whether the underlay is what was planned with, judged by its link and by
+    /// all addresses of this node.
+    pub(crate) fn still_holds(&self, link: Option<&Link>, addresses: &[Address]) -> bool {
+        let same_mtu = |link: &Link| self.mtu_is_set || link.mtu == self.underlay.mtu;
+        link.is_some_and(|link| link.name == self.underlay.name && same_mtu(link))
+            && self.underlay.has_its_addresses(addresses)
+    }
+
+    /// Why the network config does not give out a part of this block; a family
+    /// that the block lacks can be added to it.
+    pub(crate) fn misfit(&self, block: &Block) -> Option<Misfit> {
+        match self.network.fits(block) {
+            Ok(()) | Err(Misfit::FamilyMissing(_)) => {}
+            Err(why) => return Some(why),
+        }
+        // `fits` names the first reason only: IPv6 may still be wrong.
+        let v6 = Block::new(None, block.v6()).ok()?;
+        let only_v6 = NetworkConfig {
+            v4: None,
+            ..self.network.clone()
+        };
+        only_v6.fits(&v6).err()
     }
 
     /// This node's side of the data plane once it has `block`.

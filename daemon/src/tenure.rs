@@ -34,6 +34,15 @@ pub(crate) enum Hint {
     Lost,
 }
 
+/// What is done first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Begin {
+    /// The lease is as it has to be.
+    Holding,
+    /// The node has changed: it is published again.
+    Publishing,
+}
+
 /// Who holds which lease, and how to get it again.
 pub(crate) struct Tenure<S> {
     pub(crate) store: Arc<S>,
@@ -53,9 +62,14 @@ impl<S: LeaseStore> Tenure<S> {
     /// Holds the lease until the receiver of its events is dropped.
     pub(crate) async fn run(
         mut self,
+        begin: Begin,
         events: mpsc::Sender<TenureEvent>,
         mut hints: mpsc::Receiver<Hint>,
     ) {
+        if begin == Begin::Publishing {
+            let claimant = self.plan.claimant(&self.config, self.macs);
+            self.lease = self.acquire_as(self.remembering(claimant), &events).await;
+        }
         let ttl = self.config.lease_ttl;
         let retry = (ttl / RETRY_SHARE).clamp(Duration::from_secs(1), Duration::from_secs(60));
         let (mut pause, mut renewals) = (ttl / 3, 0_u64);
@@ -88,10 +102,9 @@ impl<S: LeaseStore> Tenure<S> {
                 return;
             }
             if lost {
-                let acquired = self.acquire_again(&events).await;
+                let claimant = self.plan.claimant(&self.config, self.macs);
+                self.lease = self.acquire_as(self.wishing(claimant), &events).await;
                 while hints.try_recv().is_ok() {}
-                self.lease = acquired.lease.clone();
-                let _ = events.send(TenureEvent::Acquired(Box::new(acquired))).await;
             }
         }
     }
@@ -108,18 +121,36 @@ impl<S: LeaseStore> Tenure<S> {
         }
     }
 
-    async fn acquire_again(&self, events: &mpsc::Sender<TenureEvent>) -> Acquired {
-        let mut claimant = self.plan.claimant(&self.config, self.macs);
-        // That it held the block proves nothing any more: whoever has it took it when it was free.
+    /// The block is this node's, whatever else has changed about it.
+    fn remembering<'a>(&self, mut claimant: Claimant<'a>) -> Claimant<'a> {
+        claimant.identity.previous = Some(self.lease.block);
+        claimant
+    }
+
+    /// That it held the block proves nothing any more: whoever has it took it
+    /// when it was free.
+    fn wishing<'a>(&self, mut claimant: Claimant<'a>) -> Claimant<'a> {
         claimant.identity.previous = None;
         claimant.identity.wish = Some(self.lease.block);
-        loop {
+        claimant
+    }
+
+    /// Tries until there is a block, and tells of it.
+    async fn acquire_as(
+        &self,
+        claimant: Claimant<'_>,
+        events: &mpsc::Sender<TenureEvent>,
+    ) -> Lease {
+        let acquired = loop {
             match self.acquire(&claimant).await {
-                Ok(acquired) => return acquired,
+                Ok(acquired) => break acquired,
                 Err(why) => drop(events.send(TenureEvent::Failed(why)).await),
             }
             sleep(Duration::from_secs(1)).await;
-        }
+        };
+        let lease = acquired.lease.clone();
+        let _ = events.send(TenureEvent::Acquired(Box::new(acquired))).await;
+        lease
     }
 
     async fn acquire(&self, claimant: &Claimant<'_>) -> Result<Acquired, String> {

@@ -1,5 +1,6 @@
 //! Which link and which addresses carry packets between nodes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -85,12 +86,7 @@ pub(crate) fn choose(
     mtu: Option<u32>,
 ) -> Result<Underlay, UnderlayError> {
     let (link, pinned, why) = chosen_link(facts, choice)?;
-    let on_link: Vec<IpNetwork> = facts
-        .addresses
-        .iter()
-        .filter(|a| a.link == link.index)
-        .map(|a| a.network)
-        .collect();
+    let on_link = on_link(link.index, facts.addresses);
     let v4 = pinned
         .and_then(v4_of)
         .or_else(|| on_link.iter().find_map(|n| v4_of(n.ip())));
@@ -132,6 +128,17 @@ impl Underlay {
         self.connected.iter().any(|network| network.contains(ip))
     }
 
+    /// Whether the link has the same addresses as when it was chosen.
+    pub(crate) fn has_its_addresses(&self, addresses: &[Address]) -> bool {
+        let on_link: Vec<IpNetwork> = on_link(self.link, addresses);
+        let own = [self.v4.map(IpAddr::V4), self.v6.map(IpAddr::V6)];
+        let connected: BTreeSet<_> = on_link.iter().copied().filter(is_shared).collect();
+        own.into_iter()
+            .flatten()
+            .all(|ip| on_link.iter().any(|network| network.ip() == ip))
+            && connected == self.connected.iter().copied().collect()
+    }
+
     /// Whether `ip` is this node itself.
     pub(crate) fn is_own(&self, ip: IpAddr) -> bool {
         let own = [
@@ -158,6 +165,11 @@ impl fmt::Display for Underlay {
         }
         write!(f, "; {})", self.why)
     }
+}
+
+fn on_link(link: IfIndex, addresses: &[Address]) -> Vec<IpNetwork> {
+    let on_link = addresses.iter().filter(|a| a.link == link);
+    on_link.map(|a| a.network).collect()
 }
 
 type Chosen<'a> = (&'a Link, Option<IpAddr>, String);

@@ -195,7 +195,8 @@ impl Agent {
 
     /// The store has no lease on the block any more.
     fn vanish(&mut self, block: Block, (released, news): (&mut Vec<Key>, &mut News), now: Instant) {
-        if !self.remotes.contains_key(&block) || self.grace.0.is_zero() {
+        let is_given_up = self.remotes.get(&block).is_none_or(|r| r.released);
+        if is_given_up || self.grace.0.is_zero() {
             return self.gone(&block, released);
         }
         if self.vanished.since(&block).is_none() {

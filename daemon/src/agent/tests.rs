@@ -454,6 +454,19 @@ fn a_lease_that_comes_back_in_time_was_never_gone() {
 }
 
 #[test]
+fn a_lease_that_was_given_up_on_purpose_goes_at_once() {
+    let mut world = patient();
+    world.tell(vec![LeaseEvent::Reset(vec![])]);
+    world.tell((2..9).map(put).collect());
+    let mut given_up = lease(2, 2, 2, 50);
+    given_up.attrs.released = true;
+    world.tell(vec![LeaseEvent::Put(given_up)]);
+    assert_eq!(world.routes().len(), 7);
+    world.tell(vec![gone(2)]);
+    assert_eq!(world.routes().len(), 6);
+}
+
+#[test]
 fn an_empty_listing_takes_nothing_away_for_ten_times_as_long() {
     let mut world = patient();
     world.tell(vec![LeaseEvent::Reset(vec![])]);

@@ -18,6 +18,8 @@ pub(crate) struct Remote {
     v6: Option<Ipv6Addr>,
     vteps: [Option<Mac>; 2],
     pub(crate) reserved: bool,
+    /// Its node has given it up.
+    pub(crate) released: bool,
     pub(crate) revision: Revision,
 }
 
@@ -92,6 +94,7 @@ impl Remote {
             v6: attrs.underlay_v6,
             vteps,
             reserved: lease.hold == Hold::Reserved,
+            released: attrs.released,
             revision: lease.revision,
         })
     }

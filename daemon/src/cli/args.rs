@@ -54,6 +54,13 @@ pub(crate) enum Command {
     #[command(after_help = CHECK)]
     Check(Check),
 
+    /// Have the daemon read its settings again and follow what has changed
+    ///
+    /// Prints what is followed and what needs a restart. When anything is wrong, nothing is
+    /// followed. SIGHUP does the same, and has the kernel read anew.
+    #[command(after_help = RELOAD)]
+    Reload(Flags),
+
     /// Remove from the kernel all that is Twill's, and say what
     ///
     /// Stop the daemon first. Pods on this node lose their way to other nodes. The lease stays in
@@ -199,6 +206,12 @@ Examples:
   twill check --json --store file:///var/lib/twill
 
 Exit codes: 0 in sync, 1 drift, 2 error";
+
+const RELOAD: &str = "\
+Examples:
+  twill reload --config /etc/twill/twill.toml
+
+Exit codes: 0 read and followed, 1 no daemon runs, 2 refused";
 
 const CLEANUP: &str = "\
 Examples:

@@ -7,6 +7,7 @@ mod lab;
 mod logging;
 mod offline;
 mod release;
+mod reload;
 mod run;
 mod show;
 
@@ -49,6 +50,7 @@ fn dispatch(command: Command) -> anyhow::Result<Outcome> {
         Command::Run(flags) => run::run(&flags),
         Command::Show(show) => show::show(&show),
         Command::Check(check) => show::check(&check),
+        Command::Reload(flags) => reload::reload(&flags),
         Command::Cleanup(cleanup) => cleanup::cleanup(&cleanup),
         Command::Lab(lab) => lab::lab(&lab),
         Command::Completions { shell } => {

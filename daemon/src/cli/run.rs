@@ -4,7 +4,7 @@ use subnet_alloc::{EtcdOptions, EtcdStore, FileStore, StoreError};
 use tracing::info;
 
 use crate::config::{self, Config, EtcdFlags, Flags, StoreChoice};
-use crate::driver;
+use crate::driver::{self, Settings};
 
 use super::{Outcome, logging, runtime};
 
@@ -18,18 +18,26 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Outcome> {
             config.ignored.join(", ")
         );
     }
-    let result = runtime()?.block_on(async {
-        match &config.store {
-            StoreChoice::File(dir) => {
-                let store = FileStore::open(dir)?;
-                driver::run(config, store).await
-            }
-            StoreChoice::Etcd(etcd) => {
-                let store = open_etcd(etcd)?;
-                driver::run(config, store).await
-            }
-        }
-    });
+    let flags = flags.clone();
+    let load = Box::new(move || config::load(&flags).map(|(config, _)| config));
+    let result = match &config.store {
+        StoreChoice::File(_) => runtime()?.block_on(driver::run(Settings {
+            config,
+            load,
+            open: |config| match &config.store {
+                StoreChoice::File(dir) => Ok(FileStore::open(dir)?),
+                StoreChoice::Etcd(_) => anyhow::bail!("another store needs a restart"),
+            },
+        })),
+        StoreChoice::Etcd(_) => runtime()?.block_on(driver::run(Settings {
+            config,
+            load,
+            open: |config| match &config.store {
+                StoreChoice::Etcd(etcd) => Ok(open_etcd(etcd)?),
+                StoreChoice::File(_) => anyhow::bail!("another store needs a restart"),
+            },
+        })),
+    };
     result.map(|()| Outcome::Fine)
 }
 

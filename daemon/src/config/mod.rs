@@ -21,6 +21,7 @@ mod flannel;
 mod load;
 #[cfg(test)]
 mod reference;
+mod reload;
 mod resolve;
 mod settings;
 mod sources;
@@ -38,6 +39,7 @@ pub(crate) use error::ConfigError;
 use file::FileConfig;
 pub(crate) use flags::Flags;
 pub(crate) use load::load;
+pub(crate) use reload::Reload;
 use resolve::resolve;
 pub(crate) use settings::{BackendKind, LogFormat, LogOptions};
 pub(crate) use sources::{Source, Sources};

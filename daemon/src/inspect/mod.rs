@@ -33,6 +33,8 @@ pub(crate) struct Daemon {
     pub(crate) store_name: String,
     /// How it is.
     pub(crate) store: StoreState,
+    /// What was written and is not followed, and why.
+    pub(crate) refused: Option<String>,
     /// When the daemon was started.
     pub(crate) started: Instant,
     /// When the lease was last renewed.
@@ -47,7 +49,13 @@ pub(crate) enum StoreState {
     /// Its changes come in.
     Up,
     /// It cannot be read.
-    Down { why: String, since: Instant },
+    Down {
+        why: String,
+        /// When that was noticed.
+        since: Instant,
+        /// What is known was right then.
+        heard: Instant,
+    },
 }
 
 impl Daemon {
@@ -55,6 +63,7 @@ impl Daemon {
         Daemon {
             store_name,
             store: StoreState::Up,
+            refused: None,
             started,
             renewed: Instant::now(),
             ttl,
@@ -70,7 +79,8 @@ pub(crate) fn answer(request: Request, agent: &Agent, daemon: &Daemon, config: &
         Topic::Neighbours => json(&neighbours(agent)),
         Topic::Drift => json(&drift(agent)),
         Topic::Status => json(&Status::of(agent, daemon, config)),
-        Topic::Ready => ready(agent),
+        Topic::Ready => ready(agent, daemon),
+        Topic::Reload => return,
         Topic::Metrics => Answer {
             good: true,
             text: metrics::text(agent, daemon),
@@ -93,15 +103,24 @@ pub(crate) fn answer_early(request: Request, config: &Config) {
     let _ = request.reply.send(Answer { good, text });
 }
 
-fn ready(agent: &Agent) -> Answer {
-    let text = match agent.is_ready() {
-        true => "twill is ready\n".to_owned(),
-        false => format!("twill is not ready yet: {}\n", status::unready(agent)),
+/// A store that is away takes nothing from the data plane; but changes of other
+/// nodes do not come in, and that is what readiness is about.
+fn ready(agent: &Agent, daemon: &Daemon) -> Answer {
+    let (good, text) = match &daemon.store {
+        _ if !agent.is_ready() => {
+            let why = status::unready(agent);
+            (false, format!("twill is not ready yet: {why}\n"))
+        }
+        StoreState::Down { why, heard, .. } => (
+            false,
+            format!(
+                "twill knows the other nodes as they were {} s ago, and its routes stay; the store is away: {why}\n",
+                heard.elapsed().as_secs()
+            ),
+        ),
+        StoreState::Up => (true, "twill is ready\n".to_owned()),
     };
-    Answer {
-        good: agent.is_ready(),
-        text,
-    }
+    Answer { good, text }
 }
 
 fn json(value: &impl Serialize) -> Answer {

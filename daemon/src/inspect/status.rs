@@ -42,8 +42,10 @@ pub(crate) struct Status {
     pub(crate) store: String,
     /// Its changes come in.
     pub(crate) store_up: bool,
-    /// Why not, and for how many seconds.
+    /// Why not, and how many seconds old the view of it is.
     pub(crate) store_down: Option<(String, u64)>,
+    /// What was written and is not followed, and why.
+    pub(crate) refused: Option<String>,
     /// Leases of other nodes in use, and passed over.
     pub(crate) leases: usize,
     /// Leases that no packets are sent to.
@@ -61,7 +63,7 @@ impl Status {
         let (leases, leases_passed_over) = agent.lease_counts();
         let store_down = match &daemon.store {
             StoreState::Up => None,
-            StoreState::Down { why, since } => Some((why.clone(), since.elapsed().as_secs())),
+            StoreState::Down { why, heard, .. } => Some((why.clone(), heard.elapsed().as_secs())),
         };
         let hold = agent.own().map(|lease| match lease.hold {
             Hold::Reserved => "reserved".to_owned(),
@@ -81,6 +83,7 @@ impl Status {
             store: daemon.store_name.clone(),
             store_up: store_down.is_none(),
             store_down,
+            refused: daemon.refused.clone(),
             leases,
             leases_passed_over,
             routes: agent.reconciler().routes().count(),
@@ -138,10 +141,16 @@ impl Status {
         line(
             "store",
             match &self.store_down {
-                Some((why, seconds)) => format!("{}, lost {seconds} s ago: {why}", self.store),
+                Some((why, seconds)) => format!(
+                    "{}, away; leases are known as they were {seconds} s ago: {why}",
+                    self.store
+                ),
                 None => self.store.clone(),
             },
         );
+        if let Some(refused) = &self.refused {
+            line("refused", refused.clone());
+        }
         line(
             "leases",
             format!(

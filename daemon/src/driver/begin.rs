@@ -1,0 +1,177 @@
+//! What happens once: locks, sockets, the first listing, the block.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kernel::{Kernel, Mac, Netlink, NetlinkOptions, Ownership};
+use subnet_alloc::{AcquireError, Acquired, LeaseEvent, LeaseStore, acquire};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use crate::agent::{Agent, Grace, Input};
+use crate::config::Config;
+use crate::control::{self, Request};
+use crate::inspect::{self, Daemon};
+use crate::signals::Signals;
+use crate::start::{self, Plan};
+use crate::tenure::Begin;
+use crate::{health, locks, random};
+
+use super::files::Files;
+use super::leases::{Following, Holding};
+use super::{Driver, Settings, words};
+
+/// Runs the daemon until a signal ends it. The kernel stays as it is.
+pub(crate) async fn run<S: LeaseStore>(settings: Settings<S>) -> anyhow::Result<()> {
+    let store = (settings.open)(&settings.config)?;
+    let config = &settings.config;
+    let _locks = locks::take(config)?;
+    let mut signals = Signals::catch()?;
+    let (requests_in, mut requests) = mpsc::channel(16);
+    let _socket = control::listen(&config.run_dir, requests_in.clone())?;
+    if let Some(address) = config.health {
+        health::listen(address, requests_in).await?;
+    }
+    let started = Instant::now();
+    let Some(up) = start_up_or_end(config, &store, (&mut signals, &mut requests)).await? else {
+        return Ok(());
+    };
+    Driver::new(settings, Arc::new(store), up, started)?
+        .run(signals, requests)
+        .await
+}
+
+/// Starts up while questions are answered; `None` when a signal ends it.
+async fn start_up_or_end<S: LeaseStore>(
+    config: &Config,
+    store: &S,
+    (signals, requests): (&mut Signals, &mut mpsc::Receiver<Request>),
+) -> anyhow::Result<Option<Started>> {
+    let starting = start_up(config, store);
+    tokio::pin!(starting);
+    loop {
+        tokio::select! {
+            started = &mut starting => return started.map(Some),
+            Some(request) = requests.recv() => inspect::answer_early(request, config),
+            () = signals.end() => return Ok(None),
+        }
+    }
+}
+
+/// What is there once this node has its block.
+struct Started {
+    kernel: Netlink,
+    plan: Plan,
+    macs: [Mac; 2],
+    acquired: Acquired,
+    /// The network config as it was written.
+    document: Vec<u8>,
+}
+
+async fn start_up<S: LeaseStore>(config: &Config, store: &S) -> anyhow::Result<Started> {
+    let options = NetlinkOptions {
+        protocol: config.route_protocol,
+        nexthop_objects: true,
+    };
+    let mut kernel = Netlink::open(options)?;
+    let mut random = random::source();
+    loop {
+        let listing = start::first_listing(store).await;
+        let document = listing.config.clone().unwrap_or_default();
+        let (links, addresses) = kernel.links()?;
+        let plan = start::plan(config, &document, (&links, &addresses))?;
+        plan.announce(config);
+        inspect::warn_of_bad_entries(&listing.bad);
+        let macs = plan.macs(config, &links, &listing.leases, &mut random);
+        let claimant = plan.claimant(config, macs);
+        match acquire(store, &claimant, listing, &mut random).await {
+            Ok(acquired) => {
+                announce_lease(&acquired);
+                return Ok(Started {
+                    kernel,
+                    plan,
+                    macs,
+                    acquired,
+                    document,
+                });
+            }
+            // A store that fails between two answers is no reason to end.
+            Err(AcquireError::Store(error)) => {
+                warn!("no block yet: {error}; trying again from the start");
+                tokio::time::sleep(start::ASK_AGAIN).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn announce_lease(acquired: &Acquired) {
+    info!(
+        "block {} {}; {} leases in all",
+        acquired.lease.block,
+        words::how(acquired.how),
+        acquired.leases.len()
+    );
+    for lease in &acquired.unfit {
+        warn!(
+            "the network config no longer gives out block {}, which this node has; it is left to expire",
+            lease.block
+        );
+    }
+}
+
+impl<S: LeaseStore> Driver<S> {
+    fn new(
+        settings: Settings<S>,
+        store: Arc<S>,
+        up: Started,
+        started: Instant,
+    ) -> anyhow::Result<Driver<S>> {
+        let Settings { config, load, open } = settings;
+        let Started {
+            kernel,
+            plan,
+            macs,
+            acquired,
+            document,
+        } = up;
+        let config = Arc::new(config);
+        let (own, revision) = (acquired.lease.clone(), acquired.revision);
+        let agent = new_agent(&config, &plan, macs, acquired);
+        let following = Following::begin(&store, &document, Some(revision));
+        let holding = Holding::begin(&store, &config, (&plan, macs), (own, Begin::Holding));
+        let (reader, worker) = kernel.split()?;
+        Ok(Driver {
+            daemon: Daemon::new(start::describe_store(&config), config.lease_ttl, started),
+            config,
+            load,
+            open,
+            store,
+            following,
+            holding,
+            reader,
+            worker,
+            agent,
+            plan,
+            document,
+            listening: false,
+            underlay_due: None,
+            underlay_trouble: None,
+            files: Files::default(),
+            outside: None,
+        })
+    }
+}
+
+fn new_agent(config: &Config, plan: &Plan, macs: [Mac; 2], acquired: Acquired) -> Agent {
+    let local = plan.local(acquired.lease.block, macs, &config.node_name);
+    let ownership = Ownership {
+        protocol: config.route_protocol,
+        adopt_boot_routes: true,
+    };
+    let mut agent = Agent::new(local, ownership, Grace(config.vanished_grace));
+    let now = Instant::now();
+    agent.handle(Input::Own(acquired.lease), now);
+    agent.handle(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]), now);
+    agent
+}

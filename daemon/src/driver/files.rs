@@ -1,0 +1,79 @@
+//! What is written once all is in the kernel: `subnet.env`, `node.json`,
+//! `READY=1`.
+
+use tracing::{error, info, warn};
+
+use crate::agent::Agent;
+use crate::config::Config;
+use crate::inspect::Daemon;
+use crate::notify;
+use crate::start::Plan;
+use crate::state::State;
+use crate::subnet_env::SubnetEnv;
+
+/// What was written and said.
+#[derive(Default)]
+pub(super) struct Files {
+    announced: bool,
+    written: Option<SubnetEnv>,
+    remembered: Option<State>,
+}
+
+impl Files {
+    /// Writes what differs from what was written, once the agent is ready.
+    pub(super) fn follow(&mut self, agent: &Agent, plan: &Plan, config: &Config, daemon: &Daemon) {
+        if !agent.is_ready() {
+            return;
+        }
+        self.remember(agent, config);
+        self.write_subnet_env(agent, plan, config);
+        if !std::mem::replace(&mut self.announced, true) {
+            let (leases, skipped) = agent.lease_counts();
+            let took = daemon.started.elapsed().as_millis();
+            info!(
+                "ready after {took} ms: {leases} other nodes' blocks in the kernel, {skipped} leases passed over"
+            );
+            notify::ready();
+        }
+    }
+
+    fn remember(&mut self, agent: &Agent, config: &Config) {
+        let local = agent.local();
+        let state = State {
+            block: local.block,
+            macs: local.macs,
+        };
+        if self.remembered.as_ref() == Some(&state) {
+            return;
+        }
+        if let Err(error) = state.remember(&config.state_dir) {
+            let dir = config.state_dir.display();
+            warn!(
+                "cannot write to {dir} (--state-dir): {error}; after a reboot this node relies on the store alone"
+            );
+        }
+        self.remembered = Some(state);
+    }
+
+    fn write_subnet_env(&mut self, agent: &Agent, plan: &Plan, config: &Config) {
+        let local = agent.local();
+        let env = SubnetEnv {
+            network: plan.network.v4.as_ref().map(|pool| pool.network),
+            ipv6_network: plan.network.v6.as_ref().map(|pool| pool.network),
+            block: local.block,
+            mtu: local.pod_mtu(),
+            ip_masq: config.ip_masq,
+        };
+        if self.written.as_ref() == Some(&env) {
+            return;
+        }
+        let path = &config.subnet_file;
+        match env.write(path) {
+            Ok(_) => self.written = Some(env),
+            Err(error) => error!(
+                "cannot write {}: {error}; new pods get no network until this is mended",
+                path.display()
+            ),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What the store and the tenure tell.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kernel::Mac;
+use subnet_alloc::{
+    Acquired, Block, Follower, Lease, LeaseEvent, LeaseStore, Outage, Revision, StoreEvent,
+};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tracing::{error, info, warn};
+
+use crate::agent::Input;
+use crate::backend::{Local, networks};
+use crate::config::Config;
+use crate::inspect::{self, StoreState};
+use crate::random;
+use crate::start::Plan;
+use crate::tenure::{Begin, Hint, Tenure, TenureEvent};
+
+use super::{Driver, words};
+
+/// The task that follows the store; it ends with this.
+pub(super) struct Following {
+    pub(super) events: mpsc::Receiver<StoreEvent>,
+    task: AbortHandle,
+}
+
+/// The task that holds the lease; it ends with this.
+pub(super) struct Holding {
+    pub(super) events: mpsc::Receiver<TenureEvent>,
+    hints: mpsc::Sender<Hint>,
+    task: AbortHandle,
+}
+
+impl Following {
+    /// From a revision on, or from a listing.
+    pub(super) fn begin<S: LeaseStore>(
+        store: &Arc<S>,
+        document: &[u8],
+        after: Option<Revision>,
+    ) -> Following {
+        let (sender, events) = mpsc::channel(64);
+        let follower = Follower::new(store.clone(), sender, random::source());
+        let follower = follower.knowing_config(Some(document.to_vec()));
+        let task = tokio::spawn(follower.run(after)).abort_handle();
+        Following { events, task }
+    }
+}
+
+impl Holding {
+    pub(super) fn begin<S: LeaseStore>(
+        store: &Arc<S>,
+        config: &Arc<Config>,
+        (plan, macs): (&Plan, [Mac; 2]),
+        (lease, begin): (Lease, Begin),
+    ) -> Holding {
+        let (sender, events) = mpsc::channel(4);
+        let (hints, hinted) = mpsc::channel(4);
+        let tenure = Tenure {
+            store: store.clone(),
+            config: config.clone(),
+            plan: plan.clone(),
+            macs,
+            lease,
+        };
+        let task = tokio::spawn(tenure.run(begin, sender, hinted)).abort_handle();
+        Holding {
+            events,
+            hints,
+            task,
+        }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl<S: LeaseStore> Driver<S> {
+    pub(super) fn take_store(&mut self, event: StoreEvent) {
+        match event {
+            StoreEvent::Leases(events) => self.take_leases(events),
+            StoreEvent::Bad(entries) => inspect::warn_of_bad_entries(&entries),
+            StoreEvent::Config(document) => self.take_config(document),
+            StoreEvent::Up { .. } => {
+                if let StoreState::Down { why, since, .. } = &self.daemon.store {
+                    info!("store back after {} s ({why})", since.elapsed().as_secs());
+                }
+                self.daemon.store = StoreState::Up;
+            }
+            StoreEvent::Down(Outage { why, heard }) => {
+                let routes = self.agent.reconciler().routes().count();
+                warn!("store lost: {why}; keeping {routes} routes and trying again");
+                let since = Instant::now();
+                self.daemon.store = StoreState::Down {
+                    why: why.to_string(),
+                    since,
+                    heard: heard.unwrap_or(since),
+                };
+            }
+        }
+    }
+
+    fn take_leases(&mut self, events: Vec<LeaseEvent>) {
+        let local = self.agent.local();
+        if events.iter().any(|event| local.loses_its_lease_by(event)) {
+            // A full channel has a hint in it already.
+            let _ = self.holding.hints.try_send(Hint::Lost);
+        }
+        self.tell(Input::Leases(events));
+    }
+
+    pub(super) fn take_tenure(&mut self, event: TenureEvent) {
+        match event {
+            TenureEvent::Renewed => self.daemon.renewed = Instant::now(),
+            TenureEvent::Failed(why) => {
+                warn!("the lease could not be renewed: {why}; trying again");
+            }
+            TenureEvent::Lost => {
+                warn!(
+                    "the lease on {} is gone from the store; acquiring it again",
+                    self.agent.local().block
+                );
+            }
+            TenureEvent::Acquired(acquired) => self.take_block(*acquired),
+        }
+    }
+
+    fn take_block(&mut self, acquired: Acquired) {
+        let (old, new) = (self.agent.local().block, acquired.lease.block);
+        let how = words::how(acquired.how);
+        if has_all_of(&new, &old) {
+            info!("block {new} {how}");
+        } else {
+            error!(
+                "block {old} is another node's now; this node has {new}: recreate the pods of this node"
+            );
+        }
+        if old != new {
+            let local = Local {
+                block: new,
+                ..self.agent.local().clone()
+            };
+            self.tell(Input::Local(Box::new(local)));
+            // Whoever has the old block now was not another node's lease before.
+            self.tell(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]));
+        }
+        self.daemon.renewed = Instant::now();
+        self.tell(Input::Own(acquired.lease));
+    }
+}
+
+/// Whether pods with addresses of `old` keep them.
+fn has_all_of(new: &Block, old: &Block) -> bool {
+    networks(old).all(|part| networks(new).any(|kept| kept == part))
+}

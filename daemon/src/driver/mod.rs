@@ -1,0 +1,267 @@
+//! The driver: one select loop that carries everything between the agent and
+//! the outside. It decides nothing.
+//!
+//! ```text
+//! begin.rs    once: locks, sockets, the first listing, the block
+//! mod.rs      the loop, and what the agent asks for
+//! leases.rs   what the store and the tenure tell
+//! changes.rs  what the operator and the underlay change under a running daemon
+//! files.rs    subnet.env, node.json, READY=1
+//! words.rs    what is said about leases
+//! ```
+
+mod begin;
+mod changes;
+mod files;
+mod leases;
+mod words;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kernel::{Carried, Notification, Reader, Worker};
+use subnet_alloc::LeaseStore;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use crate::agent::{Agent, Input, Output};
+use crate::config::{Config, ConfigError};
+use crate::control::{Answer, Request, Topic};
+use crate::inspect::{self, Daemon};
+use crate::notify;
+use crate::outside::Outside;
+use crate::signals::{Signals, Told};
+use crate::start::Plan;
+
+pub(crate) use begin::run;
+use files::Files;
+use leases::{Following, Holding};
+
+/// Refusals of one batch that are named in the log; the rest is counted.
+const REFUSALS_NAMED: usize = 5;
+
+/// The settings of this process, and how to get them again.
+pub(crate) struct Settings<S> {
+    /// What the daemon starts with.
+    pub(crate) config: Config,
+    /// Reads flags, variables and files anew.
+    pub(crate) load: Box<dyn Fn() -> Result<Config, ConfigError>>,
+    /// Opens the store that a configuration names.
+    pub(crate) open: fn(&Config) -> anyhow::Result<S>,
+}
+
+struct Driver<S> {
+    config: Arc<Config>,
+    load: Box<dyn Fn() -> Result<Config, ConfigError>>,
+    open: fn(&Config) -> anyhow::Result<S>,
+    store: Arc<S>,
+    following: Following,
+    holding: Holding,
+    reader: Reader,
+    worker: Worker,
+    agent: Agent,
+    plan: Plan,
+    /// What the loop knows besides the agent, for those who look inside.
+    daemon: Daemon,
+    /// The network config that is followed, as it was written.
+    document: Vec<u8>,
+    /// The kernel tells of changes.
+    listening: bool,
+    /// When it is looked whether the underlay is still what it was.
+    underlay_due: Option<Instant>,
+    /// What is wrong with it, as it was last said.
+    underlay_trouble: Option<String>,
+    files: Files,
+    /// Nothing where nftables cannot be spoken to.
+    outside: Option<Outside>,
+}
+
+impl<S: LeaseStore> Driver<S> {
+    async fn run(
+        mut self,
+        mut signals: Signals,
+        mut requests: mpsc::Receiver<Request>,
+    ) -> anyhow::Result<()> {
+        loop {
+            self.hear_the_kernel().await?;
+            self.work()?;
+            self.tend_outside();
+            let timeout = self.poll_timeout();
+            tokio::select! {
+                biased;
+                signal = signals.next() => match signal {
+                    Told::End => break,
+                    Told::HangUp => self.hang_up(),
+                },
+                carried = self.worker.next() => {
+                    let Carried { changes, refusals } = carried?;
+                    self.tell(Input::Applied(changes, refusals));
+                }
+                told = self.reader.notifications(), if self.worker.busy() == 0 => self.hear(told?),
+                Some(event) = self.holding.events.recv() => self.take_tenure(event),
+                Some(event) = self.following.events.recv() => self.take_store(event),
+                Some(request) = requests.recv() => self.answer(request)?,
+                () = changed(&mut self.outside) => {}
+                () = sleep_until(timeout) => self.handle_timeout(Instant::now()),
+            }
+        }
+        info!(
+            "stopping; the kernel keeps {} routes",
+            self.agent.reconciler().routes().count()
+        );
+        notify::stopping();
+        Ok(())
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let outside = self.outside.as_ref().and_then(Outside::poll_timeout);
+        [self.agent.poll_timeout(), outside, self.underlay_due]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.agent.handle_timeout(now);
+        if self.underlay_due.is_some_and(|due| due <= now) {
+            self.underlay_due = None;
+            self.follow_underlay();
+        }
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.agent.handle(input, Instant::now());
+    }
+
+    fn tend_outside(&mut self) {
+        if let Some(outside) = &mut self.outside {
+            outside.tend(&self.agent, Instant::now());
+        }
+    }
+
+    /// Takes in what the kernel has told already, but not while a batch is on
+    /// its way: what somebody takes away right after we put it would otherwise
+    /// be heard of first and then count as there.
+    async fn hear_the_kernel(&mut self) -> anyhow::Result<()> {
+        if self.worker.busy() > 0 {
+            return Ok(());
+        }
+        let told = tokio::select! {
+            biased;
+            told = self.reader.notifications() => told?,
+            () = std::future::ready(()) => return Ok(()),
+        };
+        self.hear(told);
+        Ok(())
+    }
+
+    fn hear(&mut self, told: Vec<Notification>) {
+        let about_links = told.iter().any(|notification| {
+            matches!(
+                notification,
+                Notification::Link(_)
+                    | Notification::LinkGone(_)
+                    | Notification::Address(_)
+                    | Notification::AddressGone(_)
+            )
+        });
+        self.tell(Input::Kernel(told));
+        if about_links {
+            self.heed_underlay();
+        }
+    }
+
+    /// Does what the agent asks for.
+    fn work(&mut self) -> anyhow::Result<()> {
+        loop {
+            while let Some(output) = self.agent.poll_output(Instant::now()) {
+                self.carry_out(output)?;
+            }
+            if self.worker.busy() > 0 || self.listening {
+                break;
+            }
+            self.end_first_load()?;
+        }
+        self.files
+            .follow(&self.agent, &self.plan, &self.config, &self.daemon);
+        Ok(())
+    }
+
+    /// The first load is done sooner while the kernel need not tell of each
+    /// change; what others did meanwhile, one more look tells.
+    fn end_first_load(&mut self) -> anyhow::Result<()> {
+        self.listening = true;
+        self.reader.listen()?;
+        self.tell(Input::Doubt);
+        self.outside = Outside::open(&self.config, self.agent.local());
+        self.tend_outside();
+        Ok(())
+    }
+
+    fn carry_out(&mut self, output: Output) -> anyhow::Result<()> {
+        match output {
+            Output::ReadLinks => {
+                let (links, addresses) = self.reader.links()?;
+                self.tell(Input::Links(links, addresses));
+                self.heed_underlay();
+            }
+            Output::Dump(interest) => {
+                let dump = self.reader.dump(&interest)?;
+                self.tell(Input::Dump(dump));
+            }
+            Output::Apply(changes) => self.worker.submit(changes),
+            Output::Notice(notice) => words::say(&notice),
+            Output::Refused(refused) => {
+                for (change, refusal) in refused.iter().take(REFUSALS_NAMED) {
+                    warn!("the kernel refused {change}: {refusal}; trying again");
+                }
+                if let Some(more @ 1..) = refused.len().checked_sub(REFUSALS_NAMED) {
+                    warn!("the kernel refused {more} more changes; see `twill check`");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, request: Request) -> anyhow::Result<()> {
+        if request.wants_fresh_view() {
+            self.look_again()?;
+        }
+        if request.topic == Topic::Reload {
+            let answer = match self.reload() {
+                Ok(done) => serde_json::json!({ "reloaded": done }),
+                Err(why) => serde_json::json!({ "error": why }),
+            };
+            let (good, text) = (answer.get("error").is_none(), answer.to_string());
+            let _ = request.reply.send(Answer { good, text });
+            return Ok(());
+        }
+        inspect::answer(request, &self.agent, &self.daemon, &self.config);
+        Ok(())
+    }
+
+    /// Reads the kernel anew and changes nothing yet, so that the answer tells
+    /// what is really there.
+    fn look_again(&mut self) -> anyhow::Result<()> {
+        self.tell(Input::Doubt);
+        let (links, addresses) = self.reader.links()?;
+        self.tell(Input::Links(links, addresses));
+        let dump = self.reader.dump(&self.agent.reconciler().interest(false))?;
+        self.tell(Input::Dump(dump));
+        Ok(())
+    }
+}
+
+async fn changed(outside: &mut Option<Outside>) {
+    match outside {
+        Some(outside) => outside.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,49 @@
+//! What the operator is told about leases.
+
+use subnet_alloc::How;
+use tracing::{info, warn};
+
+use crate::agent::Notice;
+
+/// How a block came to this node.
+pub(super) fn how(how: How) -> &'static str {
+    match how {
+        How::Kept => "kept",
+        How::Published => "kept, and published again",
+        How::Extended => "kept in one family, and extended",
+        How::Claimed => "claimed",
+    }
+}
+
+/// Says it in one line, however many leases it concerns.
+pub(super) fn say(notice: &Notice) {
+    match notice {
+        Notice::Vanished {
+            count,
+            known,
+            example,
+            grace,
+        } => warn!(
+            "{count} of {known} leases vanished from the store (block {example}, for one); packets are sent to their nodes for {} s more unless others take the blocks",
+            grace.as_secs()
+        ),
+        Notice::Forgotten { count, example } => info!(
+            "{count} leases (block {example}, for one) did not come back; nothing is sent to their nodes from here on"
+        ),
+        Notice::MostAreStale {
+            stale,
+            known,
+            grace,
+        } => warn!(
+            "the store has no leases for {stale} of the {known} routes that are in the kernel; they stay for {} s in case that it has lost them",
+            grace.as_secs()
+        ),
+        Notice::Skipped {
+            count,
+            example,
+            why,
+        } => warn!(
+            "{count} leases are passed over (block {example}, for one: {why}); see `twill show leases`"
+        ),
+    }
+}
