@@ -39,7 +39,10 @@ pub(crate) struct Outside {
     wanted: Wanted,
     seen: Option<Seen>,
     todo: Todo,
-    pace: Pace,
+    /// Of looking at the agent.
+    following: Pace,
+    /// Of putting right what differs, which is slowed down by failures and by who undoes it.
+    mending: Pace,
     failure: Once,
     shut: Once,
 }
@@ -57,6 +60,8 @@ struct Seen {
 #[derive(Default)]
 struct Todo {
     table: bool,
+    /// The table because of somebody else.
+    undone: bool,
     forward: bool,
     flannels: bool,
     legacy: bool,
@@ -81,7 +86,8 @@ impl Outside {
                 flannels: true,
                 ..Todo::default()
             },
-            pace: Pace::default(),
+            following: Pace::default(),
+            mending: Pace::default(),
             failure: Once::default(),
             shut: Once::default(),
         })
@@ -90,25 +96,27 @@ impl Outside {
     /// Follows the agent and puts right what differs, unless it is too soon.
     pub(crate) fn tend(&mut self, agent: &Agent, now: Instant) {
         let differs = !self.seen.as_ref().is_some_and(|seen| seen.is_of(agent));
-        if !self.pace.lets(now, differs || self.todo.any()) {
-            return;
-        }
-        if differs {
+        if self.following.lets(now, differs) {
             self.look(agent);
+            self.following.did(now, true, false);
         }
-        let result = self.mend(now);
-        self.pace.did(now, result.is_ok(), self.todo.any());
-        self.failure.say(result.err().map(|error| {
-            format!(
-                "{error}; trying again, at last every {} s",
-                pace::LONGEST.as_secs()
-            )
-        }));
+        if self.mending.lets(now, self.todo.any()) {
+            let result = self.mend(now);
+            self.mending.did(now, result.is_ok(), self.todo.any());
+            self.failure.say(result.err().map(|error| {
+                let longest = pace::LONGEST.as_secs();
+                format!("{error}; trying again, at last every {longest} s")
+            }));
+        }
     }
 
     /// When [`tend`](Self::tend) has something to do even if nothing happens.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.pace.due()
+        self.following
+            .due()
+            .into_iter()
+            .chain(self.mending.due())
+            .min()
     }
 
     /// Somebody doubts that all is as it is wanted.
@@ -174,13 +182,13 @@ impl Outside {
             if self.nftables.read()?.is_some() {
                 self.nftables.delete_table()?;
             }
-        } else if self.bring_table()? && self.pace.undone(now) {
+        } else if self.bring_table()? && self.todo.undone && self.mending.undone(now) {
             warn!(
-                "another program changes nftables table inet {} again and again; it is put back less and less often: find out who (`nft monitor`)",
+                "another program changes nftables table inet {} again and again; it is put back about once a second: find out who (`nft monitor`)",
                 self.table
             );
         }
-        self.todo.table = false;
+        (self.todo.table, self.todo.undone) = (false, false);
         Ok(())
     }
 
@@ -260,6 +268,7 @@ impl Todo {
     fn note(&mut self, notification: NfTablesNotification) {
         use NfTablesNotification::{Forward, Overrun, Table};
         self.table |= matches!(notification, Table | Overrun);
+        self.undone |= notification == Table;
         self.forward |= matches!(notification, Forward | Overrun);
     }
 }
