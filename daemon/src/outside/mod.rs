@@ -13,6 +13,7 @@
 mod legacy;
 mod legacy_script;
 mod pace;
+mod removal;
 mod wanted;
 
 use std::time::Instant;
@@ -26,6 +27,7 @@ use crate::config::{Config, OutsideChoice};
 
 use legacy::Legacy;
 use pace::Pace;
+pub(crate) use removal::remove;
 use wanted::{Step, Wanted, guards};
 
 /// Keeps nftables, and the legacy iptables where that is in use, as wanted.
@@ -39,9 +41,9 @@ pub(crate) struct Outside {
     wanted: Wanted,
     seen: Option<Seen>,
     todo: Todo,
-    /// Of looking at the agent.
+    /// When the agent is looked at.
     following: Pace,
-    /// Of putting right what differs, which is slowed down by failures and by who undoes it.
+    /// When what differs is put right: failures slow it down, and who undoes it.
     mending: Pace,
     failure: Once,
     shut: Once,
@@ -298,51 +300,6 @@ fn say_what_is_lost(error: &NfTablesError, choice: &OutsideChoice, local: &Local
     } else {
         debug!("{error}; nothing is done about a FORWARD policy that drops");
     }
-}
-
-/// What was removed, and what could not be and why, in words.
-#[derive(Default)]
-pub(crate) struct Removal {
-    pub(crate) removed: Vec<String>,
-    pub(crate) failed: Vec<String>,
-}
-
-/// Removes all that is ours, and what flannel left, from nftables and the legacy
-/// iptables.
-pub(crate) fn remove(protocol: u8, dry_run: bool) -> Removal {
-    let (mut removal, table) = (Removal::default(), table_name(protocol));
-    match remove_from_nftables(&table, dry_run) {
-        Ok(removed) => removal.removed = removed,
-        Err(error) => removal.failed.push(error.to_string()),
-    }
-    legacy::remove(&table, dry_run, &mut removal);
-    removal
-}
-
-fn remove_from_nftables(table: &TableName, dry_run: bool) -> Result<Vec<String>, NfTablesError> {
-    let mut nftables = NfTables::open(table.clone())?;
-    let mut removed = Vec::new();
-    if nftables.read()?.is_some() {
-        removed.push(format!("nftables table inet {table}"));
-    }
-    let opened = nftables.find_opened()?;
-    removed.extend(
-        opened
-            .iter()
-            .map(|chain| format!("rules in nftables chain {chain}")),
-    );
-    let flannels = if dry_run {
-        nftables.find_flannels()?
-    } else {
-        nftables.delete()?;
-        nftables.remove_flannels()?
-    };
-    removed.extend(
-        flannels
-            .iter()
-            .map(|left| format!("flannel's nftables {left}")),
-    );
-    Ok(removed)
 }
 
 /// Several daemons in one network namespace have a table each.
