@@ -13,6 +13,7 @@
 mod legacy;
 mod legacy_script;
 mod pace;
+mod removal;
 mod wanted;
 
 use std::time::Instant;
@@ -26,6 +27,7 @@ use crate::config::{Config, OutsideChoice};
 
 use legacy::Legacy;
 use pace::Pace;
+pub(crate) use removal::remove;
 use wanted::{Step, Wanted, guards};
 
 /// Keeps nftables, and the legacy iptables where that is in use, as wanted.
@@ -39,7 +41,10 @@ pub(crate) struct Outside {
     wanted: Wanted,
     seen: Option<Seen>,
     todo: Todo,
-    pace: Pace,
+    /// When the agent is looked at.
+    following: Pace,
+    /// When what differs is put right: failures slow it down, and who undoes it.
+    mending: Pace,
     failure: Once,
     shut: Once,
 }
@@ -57,6 +62,8 @@ struct Seen {
 #[derive(Default)]
 struct Todo {
     table: bool,
+    /// The table because of somebody else.
+    undone: bool,
     forward: bool,
     flannels: bool,
     legacy: bool,
@@ -81,7 +88,8 @@ impl Outside {
                 flannels: true,
                 ..Todo::default()
             },
-            pace: Pace::default(),
+            following: Pace::default(),
+            mending: Pace::default(),
             failure: Once::default(),
             shut: Once::default(),
         })
@@ -90,25 +98,27 @@ impl Outside {
     /// Follows the agent and puts right what differs, unless it is too soon.
     pub(crate) fn tend(&mut self, agent: &Agent, now: Instant) {
         let differs = !self.seen.as_ref().is_some_and(|seen| seen.is_of(agent));
-        if !self.pace.lets(now, differs || self.todo.any()) {
-            return;
-        }
-        if differs {
+        if self.following.lets(now, differs) {
             self.look(agent);
+            self.following.did(now, true, false);
         }
-        let result = self.mend(now);
-        self.pace.did(now, result.is_ok(), self.todo.any());
-        self.failure.say(result.err().map(|error| {
-            format!(
-                "{error}; trying again, at last every {} s",
-                pace::LONGEST.as_secs()
-            )
-        }));
+        if self.mending.lets(now, self.todo.any()) {
+            let result = self.mend(now);
+            self.mending.did(now, result.is_ok(), self.todo.any());
+            self.failure.say(result.err().map(|error| {
+                let longest = pace::LONGEST.as_secs();
+                format!("{error}; trying again, at last every {longest} s")
+            }));
+        }
     }
 
     /// When [`tend`](Self::tend) has something to do even if nothing happens.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.pace.due()
+        self.following
+            .due()
+            .into_iter()
+            .chain(self.mending.due())
+            .min()
     }
 
     /// Somebody doubts that all is as it is wanted.
@@ -174,13 +184,13 @@ impl Outside {
             if self.nftables.read()?.is_some() {
                 self.nftables.delete_table()?;
             }
-        } else if self.bring_table()? && self.pace.undone(now) {
+        } else if self.bring_table()? && self.todo.undone && self.mending.undone(now) {
             warn!(
-                "another program changes nftables table inet {} again and again; it is put back less and less often: find out who (`nft monitor`)",
+                "another program changes nftables table inet {} again and again; it is put back about once a second: find out who (`nft monitor`)",
                 self.table
             );
         }
-        self.todo.table = false;
+        (self.todo.table, self.todo.undone) = (false, false);
         Ok(())
     }
 
@@ -260,6 +270,7 @@ impl Todo {
     fn note(&mut self, notification: NfTablesNotification) {
         use NfTablesNotification::{Forward, Overrun, Table};
         self.table |= matches!(notification, Table | Overrun);
+        self.undone |= notification == Table;
         self.forward |= matches!(notification, Forward | Overrun);
     }
 }
@@ -289,51 +300,6 @@ fn say_what_is_lost(error: &NfTablesError, choice: &OutsideChoice, local: &Local
     } else {
         debug!("{error}; nothing is done about a FORWARD policy that drops");
     }
-}
-
-/// What was removed, and what could not be and why, in words.
-#[derive(Default)]
-pub(crate) struct Removal {
-    pub(crate) removed: Vec<String>,
-    pub(crate) failed: Vec<String>,
-}
-
-/// Removes all that is ours, and what flannel left, from nftables and the legacy
-/// iptables.
-pub(crate) fn remove(protocol: u8, dry_run: bool) -> Removal {
-    let (mut removal, table) = (Removal::default(), table_name(protocol));
-    match remove_from_nftables(&table, dry_run) {
-        Ok(removed) => removal.removed = removed,
-        Err(error) => removal.failed.push(error.to_string()),
-    }
-    legacy::remove(&table, dry_run, &mut removal);
-    removal
-}
-
-fn remove_from_nftables(table: &TableName, dry_run: bool) -> Result<Vec<String>, NfTablesError> {
-    let mut nftables = NfTables::open(table.clone())?;
-    let mut removed = Vec::new();
-    if nftables.read()?.is_some() {
-        removed.push(format!("nftables table inet {table}"));
-    }
-    let opened = nftables.find_opened()?;
-    removed.extend(
-        opened
-            .iter()
-            .map(|chain| format!("rules in nftables chain {chain}")),
-    );
-    let flannels = if dry_run {
-        nftables.find_flannels()?
-    } else {
-        nftables.delete()?;
-        nftables.remove_flannels()?
-    };
-    removed.extend(
-        flannels
-            .iter()
-            .map(|left| format!("flannel's nftables {left}")),
-    );
-    Ok(removed)
 }
 
 /// Several daemons in one network namespace have a table each.

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 const SHORTEST: Duration = Duration::from_millis(100);
 /// The most time between two acts, however often they fail.
 pub(super) const LONGEST: Duration = Duration::from_secs(30);
+/// Whoever undoes it how often: it is back within a second.
+const LONGEST_UNDONE: Duration = Duration::from_millis(800);
 /// What was undone longer ago is forgotten.
 const CALM: Duration = Duration::from_secs(60);
 /// Undone so often before it has been calm, somebody works against us.
@@ -33,8 +35,10 @@ impl Pace {
     /// It was tried to do everything, with this success; there may be more to do.
     pub(super) fn did(&mut self, now: Instant, well: bool, more: bool) {
         self.failures = if well { 0 } else { self.failures + 1 };
-        let doublings = self.failures.max(self.undone.saturating_sub(1)).min(16);
-        let next = now + (SHORTEST * (1 << doublings)).min(LONGEST);
+        let doubled = |times: u32| SHORTEST * (1 << times.min(16));
+        let failed = doubled(self.failures).min(LONGEST);
+        let undone = doubled(self.undone.saturating_sub(1)).min(LONGEST_UNDONE);
+        let next = now + failed.max(undone);
         self.not_before = Some(next);
         self.due = more.then_some(next);
     }
@@ -96,7 +100,9 @@ mod tests {
             now = pace.due().unwrap();
         }
         assert_eq!(named, 1);
-        assert!(now > start + Duration::from_secs(200));
+        assert!(now > start + LONGEST_UNDONE * 16);
+        pace.did(now, true, true);
+        assert_eq!(pace.due(), Some(now + LONGEST_UNDONE));
         assert!(!pace.undone(now + CALM), "it has been calm");
         pace.did(now + CALM, true, true);
         assert_eq!(pace.due(), Some(now + CALM + SHORTEST));
