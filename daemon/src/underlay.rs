@@ -139,6 +139,11 @@ impl Underlay {
             && connected == self.connected.iter().copied().collect()
     }
 
+    /// Whether this node has the same addresses on the other one.
+    pub(crate) fn has_addresses_of(&self, other: &Underlay) -> bool {
+        (self.v4, self.v6) == (other.v4, other.v6)
+    }
+
     /// Whether `ip` is this node itself.
     pub(crate) fn is_own(&self, ip: IpAddr) -> bool {
         let own = [

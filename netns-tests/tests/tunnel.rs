@@ -17,7 +17,10 @@ fn network(stack: Stack, backend: &str, flags: &[&str]) -> PodNetwork {
     };
     let mut network = PodNetwork::new(plan, 1, &config(stack, backend)).unwrap();
     for node in &network.cluster.nodes {
-        let command = network.command().args(flags);
+        let command = network
+            .command()
+            .args(flags)
+            .args(&["--vanished-grace", "1s"]);
         network.daemons.push(node.start(&command).unwrap());
     }
     for daemon in &mut network.daemons {

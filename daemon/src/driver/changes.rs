@@ -166,13 +166,25 @@ impl<S: LeaseStore> Driver<S> {
         let block = self.agent.local().block;
         let local = plan.local(block, macs, &self.config.node_name);
         let is_same = local == *self.agent.local() && plan.network == self.plan.network;
-        self.plan = plan;
+        let before = std::mem::replace(&mut self.plan, plan);
         if is_same {
             return;
         }
         info!("{why}: {self}");
+        if !before.underlay.has_addresses_of(&self.plan.underlay) {
+            self.reopen_store();
+        }
         self.tell(Input::Local(Box::new(local)));
         self.restart_tasks();
+    }
+
+    /// A connection from an address that is gone would only be given up after
+    /// seconds.
+    fn reopen_store(&mut self) {
+        match (self.open)(&self.config) {
+            Ok(store) => self.store = Arc::new(store),
+            Err(error) => warn!("{error}; going on with the connection to the store as it is"),
+        }
     }
 
     /// The lease is published as it has to be now, and every other one read

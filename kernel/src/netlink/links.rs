@@ -20,7 +20,7 @@ pub(super) fn steps(
 ) -> Vec<(u16, u16, Vec<u8>)> {
     match have {
         None => vec![creation(name, want), marking(name)],
-        Some(have) if have.can_become(want) => vec![adjustment(name, have, want)],
+        Some(have) if have.can_become(want) => adjustments(name, have, want),
         Some(_) => vec![removal(name), creation(name, want), marking(name)],
     }
 }
@@ -57,13 +57,24 @@ fn marking(name: &str) -> (u16, u16, Vec<u8>) {
     )
 }
 
-fn adjustment(name: &str, have: &VxlanDevice, want: &VxlanDevice) -> (u16, u16, Vec<u8>) {
+/// What is VXLAN's own goes by itself: `vxlan_changelink` refuses a message that
+/// has an MTU as well.
+fn adjustments(name: &str, have: &VxlanDevice, want: &VxlanDevice) -> Vec<(u16, u16, Vec<u8>)> {
     let mut info = Vec::new();
     if let Some(local) = want.local.filter(|_| have.local != want.local) {
         info.push(local_address(local));
     }
     if have.learning != want.learning {
         info.push(InfoVxlan::Learning(want.learning));
+    }
+    let mut messages = Vec::new();
+    if !info.is_empty() {
+        let info = LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Vxlan),
+            LinkInfo::Data(InfoData::Vxlan(info)),
+        ]);
+        let link = LinkUnspec::new_with_name(name).append_extra_attribute(info);
+        messages.push((RTM_NEWLINK, 0, payload(link)));
     }
     let mut link = LinkUnspec::new_with_name(name)
         .append_extra_attribute(LinkAttribute::Mtu(want.mtu))
@@ -72,14 +83,8 @@ fn adjustment(name: &str, have: &VxlanDevice, want: &VxlanDevice) -> (u16, u16, 
     if have.mac != want.mac {
         link = link.address(want.mac.0.to_vec());
     }
-    if !info.is_empty() {
-        let info = vec![
-            LinkInfo::Kind(InfoKind::Vxlan),
-            LinkInfo::Data(InfoData::Vxlan(info)),
-        ];
-        link = link.append_extra_attribute(LinkAttribute::LinkInfo(info));
-    }
-    (RTM_NEWLINK, 0, payload(link))
+    messages.push((RTM_NEWLINK, 0, payload(link)));
+    messages
 }
 
 fn local_address(local: IpAddr) -> InfoVxlan {

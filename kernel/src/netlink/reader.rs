@@ -84,8 +84,7 @@ impl Reader {
     }
 
     /// Waits for notifications, and returns all that are there, without those of
-    /// changes that the [`Writer`](super::writer::Writer) made. Dropping the
-    /// future loses none.
+    /// changes that the `Writer` made. Dropping the future loses none.
     pub async fn notifications(&mut self) -> Result<Vec<Notification>, KernelError> {
         self.monitor.next().await
     }

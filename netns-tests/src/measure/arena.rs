@@ -64,6 +64,8 @@ impl Arena {
     /// The same with these flags.
     pub fn start_with(&self, flags: &[&str]) -> Result<Daemon, LabError> {
         let command = DaemonCommand::new(&self.binary, Store::Etcd(self.etcd.endpoints()));
+        // What is measured is how soon a removed lease is gone.
+        let command = command.args(&["--vanished-grace", "0"]);
         self.node().start(&command.args(flags))
     }
 }

@@ -46,9 +46,10 @@ fn config(stack: Stack, backend: &str) -> String {
     format!(r#"{{{networks},"Backend":{backend}}}"#)
 }
 
-/// A ready daemon in one node.
+/// A ready daemon in one node, which believes the store at once, as flannel does.
 fn daemon(network: &PodNetwork, node: &Node) -> Daemon {
-    let mut daemon = node.start(&network.command()).unwrap();
+    let command = network.command().args(&["--vanished-grace", "0"]);
+    let mut daemon = node.start(&command).unwrap();
     daemon.wait_ready(READY).unwrap();
     daemon
 }
