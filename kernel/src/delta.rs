@@ -7,13 +7,15 @@
 //! ```
 //!
 //! Everything but `InSync` is pending. A change that the kernel refused waits
-//! for its time in `refused`, and holds up no other key.
+//! for its time in `refused`, and one that somebody else undoes again and again
+//! in `fights`; neither holds up another key.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::change::Refusal;
+use crate::fights::{self, Fights};
 
 /// One entry: what is wanted, what is there.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -87,6 +89,18 @@ pub struct Refused {
     pub tries: u32,
     /// When it is due again.
     pub due: Instant,
+    /// How often it was refused since something stood out of its way.
+    step: u32,
+}
+
+/// Somebody else changed an entry so often that it is put right more slowly
+/// from here on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Contest<V> {
+    /// How often it was put right in a row.
+    pub times: u32,
+    /// What stood there the last time; nothing when it was taken away.
+    pub instead: Option<V>,
 }
 
 /// Which refused changes are tried again.
@@ -107,16 +121,18 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Delta<K, V> {
     entries: BTreeMap<K, State<V>>,
-    pending: BTreeSet<K>,
+    pending: BTreeMap<K, Why>,
     refused: BTreeMap<K, Refused>,
+    fights: Fights<K>,
 }
 
 impl<K, V> Default for Delta<K, V> {
     fn default() -> Self {
         Delta {
             entries: BTreeMap::new(),
-            pending: BTreeSet::new(),
+            pending: BTreeMap::new(),
             refused: BTreeMap::new(),
+            fights: Fights::default(),
         }
     }
 }
@@ -142,7 +158,7 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         let missing = |(key, want)| (key, State::Missing { want, lost: false });
         let made = wishes.into_iter().map(missing).collect();
         let before = std::mem::replace(&mut self.entries, made);
-        self.pending = self.entries.keys().cloned().collect();
+        self.pending = self.all_pending();
         for (key, state) in before {
             if let Some(have) = state.have() {
                 self.observe(key.clone(), have.clone());
@@ -182,7 +198,7 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         if self.entries.is_empty() {
             let stale = |(key, have)| (key, State::Stale { have });
             self.entries = dump.into_iter().map(stale).collect();
-            self.pending = self.entries.keys().cloned().collect();
+            self.pending = self.all_pending();
             return;
         }
         let dump: BTreeMap<K, V> = dump.into_iter().collect();
@@ -201,18 +217,20 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
     /// Pending keys that are due, in order.
     pub fn pending(&self) -> impl Iterator<Item = (&K, &State<V>)> {
         self.pending
-            .iter()
+            .keys()
             .filter_map(|key| Some((key, self.entries.get(key)?)))
     }
 
     /// The change of `key` is on its way: it is not pending until
-    /// [`done`](Self::done) or [`refuse`](Self::refuse) tells how it went.
-    pub fn sent(&mut self, key: &K) {
-        self.pending.remove(key);
+    /// [`done`](Self::done) or [`refuse`](Self::refuse) tells how it went. Says
+    /// so once when somebody else is behind it, again and again.
+    pub fn sent(&mut self, key: &K, now: Instant) -> Option<Contest<V>> {
+        let why = self.pending.remove(key);
         if let Some(refused) = self.refused.get_mut(key) {
             // How it goes this time is known sooner than that.
             refused.due += LAST_RETRY;
         }
+        (why == Some(Why::Sight)).then(|| self.contest(key, now))?
     }
 
     /// The kernel carried out the change of `key` that made it `have`.
@@ -230,21 +248,27 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
             return 0;
         }
         self.pending.remove(key);
-        let tries = self.refused.get(key).map_or(0, |r| r.tries) + 1;
+        let before = self.refused.get(key).map_or((0, 0), |r| (r.tries, r.step));
+        let (tries, step) = (before.0 + 1, before.1 + 1);
         let wait = FIRST_RETRY
-            .saturating_mul(1 << (tries - 1).min(16))
+            .saturating_mul(1 << (step - 1).min(16))
             .min(LAST_RETRY);
         let refused = Refused {
             refusal,
             tries,
             due: now + wait,
+            step,
         };
         self.refused.insert(key.clone(), refused);
         tries
     }
 
-    /// Makes refused changes pending that are due.
-    pub fn release(&mut self, due: Due) {
+    /// Makes changes pending that have waited long enough: refused ones, and
+    /// those of entries that somebody else changes again and again.
+    pub fn release(&mut self, due: Due, now: Instant) {
+        for key in self.fights.release(now) {
+            self.pending.insert(key, Why::Sight);
+        }
         let is_due = |refused: &Refused| match due {
             Due::By(now) => refused.due <= now,
             Due::Always => true,
@@ -254,19 +278,31 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         for key in keys {
             if self.is_settled(&key) {
                 self.refused.remove(&key);
-            } else {
-                self.pending.insert(key);
+                continue;
             }
+            if let (Due::Always, Some(refused)) = (due, self.refused.get_mut(&key)) {
+                refused.step = 0;
+            }
+            self.pending.insert(key, Why::Retry);
         }
     }
 
-    /// When the next refused change is due that is not pending already.
+    /// There was a reason for what happened to the entries, and it is gone: what
+    /// waits because of a fight is pending, and all is repaired at once again.
+    pub fn forgive(&mut self) {
+        for key in self.fights.forgive() {
+            self.pending.insert(key, Why::Sight);
+        }
+    }
+
+    /// When the next change is due that waits, and is not pending already.
     pub fn next_due(&self) -> Option<Instant> {
-        let waiting = |(key, _): &(&K, &Refused)| !self.pending.contains(*key);
+        let waiting = |(key, _): &(&K, &Refused)| !self.pending.contains_key(*key);
         self.refused
             .iter()
             .filter(waiting)
             .map(|(_, r)| r.due)
+            .chain(self.fights.next_due())
             .min()
     }
 
@@ -285,13 +321,26 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         self.entries.get(key)
     }
 
-    /// How many entries are not as wanted, refused ones included.
+    /// How many entries are not as wanted, those that wait included.
     pub fn drift(&self) -> usize {
         let waiting = self
             .refused
             .keys()
-            .filter(|key| !self.pending.contains(*key) && !self.is_settled(key));
-        self.pending.len() + waiting.count()
+            .filter(|key| !self.pending.contains_key(*key) && !self.is_settled(key));
+        self.pending.len() + waiting.count() + self.fights.waiting()
+    }
+
+    fn all_pending(&self) -> BTreeMap<K, Why> {
+        let wish = |key: &K| (key.clone(), Why::Wish);
+        self.entries.keys().map(wish).collect()
+    }
+
+    fn contest(&mut self, key: &K, now: Instant) -> Option<Contest<V>> {
+        let times = self.fights.repaired(key.clone(), now);
+        (times == fights::AT_ONCE + 1).then(|| Contest {
+            times,
+            instead: self.entries.get(key).and_then(State::have).cloned(),
+        })
     }
 
     fn is_settled(&self, key: &K) -> bool {
@@ -299,7 +348,7 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
     }
 
     /// A sighting does not end the wait after a refusal: when the kernel takes
-    /// back what it could not finish, it tells of both.
+    /// back what it could not finish, it tells of both. A wish ends every wait.
     fn change(&mut self, key: K, why: Why, next: impl FnOnce(Option<&State<V>>) -> Next<V>) {
         let entry = self.entries.entry(key);
         let state = match &entry {
@@ -312,9 +361,17 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
             self.refused.remove(&key);
         }
         match &state {
-            None | Some(State::InSync(_)) => self.pending.remove(&key),
-            Some(_) => !self.refused.contains_key(&key) && self.pending.insert(key),
-        };
+            None | Some(State::InSync(_)) => {
+                self.pending.remove(&key);
+                self.fights.stop_waiting(&key);
+            }
+            Some(_) if self.refused.contains_key(&key) => {}
+            Some(_) if why == Why::Sight && self.fights.has_to_wait(&key) => {}
+            Some(_) => {
+                self.fights.stop_waiting(&key);
+                self.pending.entry(key).or_insert(why);
+            }
+        }
         match (entry, state) {
             (Entry::Vacant(entry), Some(state)) => {
                 entry.insert(state);
@@ -326,8 +383,8 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
     }
 }
 
-/// Why an entry changes.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Why an entry changes, or is pending.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Why {
     /// Somebody wants something else.
     Wish,
@@ -335,6 +392,8 @@ enum Why {
     Sight,
     /// The kernel carried out a change of ours.
     Done,
+    /// The kernel refused it a while ago.
+    Retry,
 }
 
 /// What becomes of an entry.
@@ -467,7 +526,7 @@ mod tests {
         );
         assert_eq!(delta.drift(), 2);
         let due = delta.next_due().unwrap();
-        delta.release(Due::By(due));
+        delta.release(Due::By(due), due);
         assert_eq!(pending(&delta).len(), 2);
         assert_eq!(delta.refuse(&1, refusal(), due), 2);
         assert!(delta.next_due().unwrap() - due > due - now);
@@ -501,7 +560,7 @@ mod tests {
         delta.observe_gone(&1);
         assert_eq!(pending(&delta), []);
         assert_eq!((delta.drift(), delta.next_due().is_some()), (1, true));
-        delta.release(Due::By(delta.next_due().unwrap()));
+        delta.release(Due::By(delta.next_due().unwrap()), now);
         assert_eq!(pending(&delta).len(), 1);
         assert_eq!(delta.refuse(&1, refusal(), now), 2);
     }
@@ -513,8 +572,107 @@ mod tests {
         delta.refuse(&1, refusal(), Instant::now());
         delta.observe(1, 7);
         assert_eq!((delta.drift(), delta.refusal(&1).is_none()), (0, true));
-        delta.release(Due::Always);
+        delta.release(Due::Always, Instant::now());
         assert_eq!(delta.next_due(), None);
+    }
+
+    #[test]
+    fn a_refused_change_that_is_released_early_waits_for_a_short_time_again() {
+        let now = Instant::now();
+        let mut delta = Delta::default();
+        delta.want(1, 7);
+        for _ in 0..12 {
+            delta.refuse(&1, refusal(), now);
+        }
+        delta.release(Due::Always, now);
+        assert_eq!(delta.refuse(&1, refusal(), now), 13);
+        assert_eq!(delta.next_due(), Some(now + FIRST_RETRY));
+    }
+
+    /// Takes entry 1 away as often as it is put right.
+    fn fight(delta: &mut Delta<u8, u8>, times: u32, now: Instant) -> Option<Contest<u8>> {
+        let contests = (0..times).filter_map(|_| {
+            delta.observe(1, 9);
+            delta.release(Due::By(now), now);
+            let contest = delta.sent(&1, now);
+            delta.done(&1, Some(7));
+            contest
+        });
+        contests.last()
+    }
+
+    #[test]
+    fn an_entry_that_somebody_changes_again_and_again_is_named_once_and_then_waits() {
+        let now = Instant::now();
+        let mut delta = Delta::default();
+        delta.want(1, 7);
+        delta.done(&1, Some(7));
+        assert_eq!(fight(&mut delta, fights::AT_ONCE, now), None);
+        let contest = Contest {
+            times: fights::AT_ONCE + 1,
+            instead: Some(9),
+        };
+        assert_eq!(fight(&mut delta, 1, now), Some(contest));
+        delta.observe(1, 9);
+        delta.release(Due::By(now), now);
+        assert_eq!((pending(&delta), delta.drift()), (vec![], 1));
+        let due = delta.next_due().unwrap();
+        assert!(due > now);
+        delta.release(Due::By(due), due);
+        assert_eq!(pending(&delta).len(), 1);
+        assert_eq!(delta.sent(&1, due), None);
+        delta.done(&1, Some(7));
+        assert_eq!((delta.drift(), delta.next_due()), (0, None));
+    }
+
+    #[test]
+    fn a_fight_delays_no_other_entry_and_no_new_wish() {
+        let now = Instant::now();
+        let mut delta = Delta::default();
+        delta.want(1, 7);
+        delta.want(2, 7);
+        delta.done(&1, Some(7));
+        delta.done(&2, Some(7));
+        fight(&mut delta, 10, now);
+        delta.observe(1, 9);
+        delta.observe_gone(&2);
+        assert_eq!(pending(&delta).len(), 1, "the other one");
+        delta.want(1, 8);
+        assert_eq!(pending(&delta).len(), 2, "the new wish");
+    }
+
+    #[test]
+    fn what_is_changed_by_wish_is_no_fight() {
+        let now = Instant::now();
+        let mut delta = Delta::default();
+        for value in 0..50 {
+            delta.want(1, value);
+            assert_eq!(delta.sent(&1, now), None);
+            delta.done(&1, Some(value));
+            delta.unwant(&1);
+            assert_eq!(delta.sent(&1, now), None);
+            delta.done(&1, None);
+        }
+        delta.want(1, 7);
+        assert_eq!(delta.sent(&1, now), None);
+        delta.done(&1, Some(7));
+        delta.observe_gone(&1);
+        assert_eq!(pending(&delta).len(), 1);
+    }
+
+    #[test]
+    fn an_entry_that_somebody_removes_while_it_waits_in_a_fight_does_not_wait_forever() {
+        let now = Instant::now();
+        let mut delta = Delta::default();
+        delta.want(1, 7);
+        delta.done(&1, Some(7));
+        fight(&mut delta, 10, now);
+        delta.observe(1, 9);
+        delta.observe(1, 7);
+        assert_eq!((delta.drift(), delta.next_due()), (0, None));
+        delta.observe(1, 9);
+        delta.forgive();
+        assert_eq!((pending(&delta).len(), delta.drift()), (1, 1));
     }
 
     proptest! {

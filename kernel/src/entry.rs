@@ -138,6 +138,41 @@ pub enum RouteTarget {
     Other,
 }
 
+/// The names of `/etc/iproute2/rt_protos` that an operator is likely to meet.
+fn protocol_name(protocol: u8) -> Option<&'static str> {
+    Some(match protocol {
+        2 => "kernel",
+        3 => "boot",
+        4 => "static",
+        9 => "ra",
+        11 => "zebra",
+        12 => "bird",
+        16 => "dhcp",
+        42 => "babel",
+        186 => "bgp",
+        187 => "isis",
+        188 => "ospf",
+        _ => return None,
+    })
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.target {
+            RouteTarget::Nexthop(id) => write!(f, "a route by nexthop {}", id.0)?,
+            RouteTarget::Gateway(hop) => {
+                write!(f, "a route via {} on link {}", hop.gateway, hop.link)?;
+            }
+            RouteTarget::Unreachable => f.write_str("an unreachable route")?,
+            RouteTarget::Other => f.write_str("another kind of route")?,
+        }
+        match protocol_name(self.protocol) {
+            Some(name) => write!(f, " of protocol {name}"),
+            None => write!(f, " of protocol {}", self.protocol),
+        }
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -14,6 +14,7 @@ mod change;
 mod delta;
 mod entry;
 mod fake;
+mod fights;
 mod link;
 mod netlink;
 mod nexthops;
@@ -23,7 +24,7 @@ mod speaker;
 mod sysctl;
 
 pub use change::{Change, Refusal};
-pub use delta::{Delta, Due, State, Wrong};
+pub use delta::{Contest, Delta, Due, State, Wrong};
 pub use entry::{Entry, Hop, HopName, Key, NexthopId, Route, RouteKey, RouteTarget, To};
 pub use fake::FakeKernel;
 pub use link::{Address, IfIndex, Link, Mac, OUR_ALIAS, ParseMacError, VxlanDevice};
@@ -33,6 +34,6 @@ pub use nftables::{
     NfTablesNotification, ParseTableNameError, Reason, TableDrift, TableName, TableState,
     TunnelGuard, legacy_iptables_tables,
 };
-pub use reconcile::{Detail, Ownership, Reconciler, Row, Scope, Status};
+pub use reconcile::{Detail, Fight, Ownership, Reconciler, Row, Scope, Status};
 pub use speaker::{Dump, Interest, Kernel, KernelError, Notification};
 pub use sysctl::Sysctl;

@@ -58,8 +58,9 @@ pub enum Notification {
     Fdb(IfIndex, Mac, IpAddr),
     /// An FDB entry is gone.
     FdbGone(IfIndex, Mac),
-    /// A nexthop object is there; its protocol is the last value.
-    Nexthop(NexthopId, Hop, u8),
+    /// A nexthop object is there; its protocol is the last value. It has no hop
+    /// when it is a group or a blackhole.
+    Nexthop(NexthopId, Option<Hop>, u8),
     /// A nexthop object is gone, and with it every route that named it.
     NexthopGone(NexthopId),
     /// A route is there; `replaced` when it took the place of another one.
@@ -73,6 +74,8 @@ pub enum Notification {
     },
     /// A route is gone.
     RouteGone(RouteKey, Route),
+    /// A sysctl has this value.
+    Sysctl(Sysctl, u32),
     /// The kernel said more than we could take in: only a dump tells the state.
     Overrun,
 }

@@ -23,6 +23,13 @@ impl Sysctl {
             Sysctl::AcceptRa(link) => format!("net/ipv6/conf/{link}/accept_ra"),
         }
     }
+
+    /// Whether the kernel tells nobody of its change: `RTM_NEWNETCONF` is about
+    /// forwarding, not about router advertisements
+    /// (`inet6_netconf_notify_devconf`).
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Sysctl::AcceptRa(_))
+    }
 }
 
 impl fmt::Display for Sysctl {

@@ -361,6 +361,92 @@ fn another_port_makes_the_device_again() {
 }
 
 #[test]
+fn what_leads_elsewhere_than_its_address_says_is_noticed_and_put_right() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        run(
+            "bridge",
+            "fdb replace 02:00:00:00:01:04 dev flannel.1 self permanent dst 10.99.0.4 port 9999",
+        );
+        let id = ip("nexthop show proto 84");
+        let id = id.split_whitespace().nth(1).unwrap();
+        ip(&format!(
+            "nexthop replace id {id} via 10.99.0.77 dev eth0 proto static"
+        ));
+        world.observe_until(|r| r.drift() >= 2).await;
+        world.settle();
+        let fdb = run("bridge", "fdb show dev flannel.1");
+        assert!(
+            !fdb.contains("9999") && fdb.contains("02:00:00:00:01:04 dst 10.99.0.4 self"),
+            "{fdb}"
+        );
+        let nexthop = ip(&format!("nexthop show id {id}"));
+        assert!(
+            nexthop.contains("dev flannel.1") && nexthop.contains("proto 84"),
+            "{nexthop}"
+        );
+    });
+}
+
+#[test]
+fn an_fdb_entry_of_somebody_else_with_a_port_of_its_own_is_removed_from_our_device() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        run(
+            "bridge",
+            "fdb add 02:00:00:00:01:77 dev flannel.1 self permanent dst 10.99.0.4 port 9999",
+        );
+        world.observe_until(|r| r.drift() == 1).await;
+        world.settle();
+        let fdb = run("bridge", "fdb show dev flannel.1");
+        assert!(!fdb.contains("02:00:00:00:01:77"), "{fdb}");
+    });
+}
+
+#[test]
+fn a_route_for_another_type_of_service_is_not_taken_for_ours() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        ip("route replace 10.244.2.0/24 tos 0x10 via 10.99.0.77 proto 84");
+        ip("route replace 10.244.2.0/24 tos 0x10 via 10.99.0.78 proto 84");
+        ip("addr del 10.244.1.0/32 dev flannel.1");
+        world.observe_until(|r| r.drift() >= 1).await;
+        world.settle();
+        world.dump();
+        assert_eq!(world.settle(), 0);
+        assert!(ip("route show 10.244.2.0/24").contains("tos 0x10"));
+    });
+}
+
+#[test]
+fn sysctls_that_somebody_writes_are_told() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        for (sysctl, value) in [
+            (Sysctl::ForwardV4, 1),
+            (Sysctl::ForwardV6, 1),
+            (Sysctl::AcceptRa("flannel.1".into()), 0),
+        ] {
+            world.reconciler.want(Entry::Sysctl(sysctl, value));
+        }
+        world.settle();
+        world.dump();
+        assert_eq!(world.settle(), 0);
+        for (file, wrong, right) in [
+            ("net/ipv4/ip_forward", "0", "1"),
+            ("net/ipv6/conf/all/forwarding", "0", "1"),
+            ("net/ipv6/conf/flannel.1/accept_ra", "2", "0"),
+        ] {
+            let file = format!("/proc/sys/{file}");
+            std::fs::write(&file, wrong).unwrap();
+            world.observe_until(|r| r.drift() > 0).await;
+            world.settle();
+            assert_eq!(run("cat", &file).trim(), right);
+        }
+    });
+}
+
+#[test]
 fn our_own_changes_and_foreign_routes_come_with_no_notification() {
     in_namespace(async || {
         let mut world = World::new(OPTIONS);

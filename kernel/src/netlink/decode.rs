@@ -69,7 +69,7 @@ pub(super) fn notification(message: &Message<'_>) -> Option<Notification> {
             let nexthop = nexthop(payload)?;
             Some(Notification::Nexthop(
                 nexthop.id,
-                nexthop.hop?,
+                nexthop.hop,
                 nexthop.protocol,
             ))
         }
@@ -86,15 +86,25 @@ fn neighbour(payload: &[u8], new: bool) -> Option<Notification> {
     let family = *payload.first()?;
     let link = IfIndex(u32_at(payload, 4)?);
     let permanent = u16_at(payload, 8)? & NUD_PERMANENT != 0;
-    let (mut ip, mut mac) = (None, None);
+    // An answer on behalf of others is an entry of another table.
+    if *payload.get(10)? & NTF_PROXY != 0 {
+        return None;
+    }
+    let (mut ip, mut mac, mut detour) = (None, None, false);
     for (kind, value) in attrs(payload.get(12..)?) {
         match kind {
             NDA_DST => ip = address(value),
             NDA_LLADDR => mac = value.try_into().ok().map(Mac),
+            NDA_PORT | NDA_VNI | NDA_IFINDEX => detour = true,
             _ => {}
         }
     }
     let there = new && permanent;
+    // One with a port, segment or link of its own leads elsewhere than its
+    // address says; told to remove "any address", the kernel removes it.
+    if let (AF_BRIDGE, true, Some(dst)) = (family, detour, ip) {
+        ip = unspecified(super::wire::family(dst));
+    }
     match family {
         AF_BRIDGE => Some(match (ip, there) {
             (Some(dst), true) => Notification::Fdb(link, mac?, dst),
@@ -110,6 +120,11 @@ fn neighbour(payload: &[u8], new: bool) -> Option<Notification> {
 
 fn route(payload: &[u8]) -> Option<(RouteKey, Route)> {
     let (family, length) = (*payload.first()?, *payload.get(1)?);
+    // A route for a source prefix or a type of service stands beside the one
+    // for all others.
+    if (*payload.get(2)?, *payload.get(3)?) != (0, 0) {
+        return None;
+    }
     let (mut table, protocol, kind) = (
         u32::from(*payload.get(4)?),
         *payload.get(5)?,
@@ -253,7 +268,7 @@ mod tests {
             [
                 Notification::Neighbour(hop.link, hop.gateway, mac),
                 Notification::Fdb(hop.link, mac, hop.gateway),
-                Notification::Nexthop(NexthopId(9), hop, 84),
+                Notification::Nexthop(NexthopId(9), Some(hop), 84),
                 Notification::Route {
                     key,
                     route,

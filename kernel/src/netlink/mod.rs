@@ -13,6 +13,7 @@ mod monitor;
 mod reader;
 mod request;
 pub(crate) mod sockopt;
+mod sysctls;
 mod wire;
 mod worker;
 mod writer;

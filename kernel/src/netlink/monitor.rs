@@ -18,7 +18,7 @@ use super::wire::*;
 /// Holds about ten thousand notifications: the kernel accounts some 830 bytes
 /// for each.
 const RECEIVE_BUFFER: i32 = 8 << 20;
-const GROUPS: [u32; 7] = [
+const GROUPS: [u32; 9] = [
     RTNLGRP_LINK,
     RTNLGRP_NEIGH,
     RTNLGRP_IPV4_IFADDR,
@@ -26,9 +26,32 @@ const GROUPS: [u32; 7] = [
     RTNLGRP_IPV6_IFADDR,
     RTNLGRP_IPV6_ROUTE,
     RTNLGRP_NEXTHOP,
+    RTNLGRP_IPV4_NETCONF,
+    RTNLGRP_IPV6_NETCONF,
 ];
 /// So that a flood of notifications cannot keep the daemon from its other work.
 const AT_ONCE: usize = 512;
+
+/// What the kernel told of its own accord.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) notifications: Vec<Notification>,
+    /// Somebody wrote a sysctl about forwarding.
+    pub(super) forwarding: bool,
+}
+
+impl Told {
+    fn is_empty(&self) -> bool {
+        self.notifications.is_empty() && !self.forwarding
+    }
+
+    fn take_in(&mut self, datagram: &[u8]) {
+        for message in decode::messages(datagram) {
+            self.forwarding |= message.kind == RTM_NEWNETCONF;
+            self.notifications.extend(decode::notification(&message));
+        }
+    }
+}
 
 pub(super) struct Monitor {
     socket: TokioSocket,
@@ -66,32 +89,24 @@ impl Monitor {
     }
 
     /// Waits for notifications and takes what is there, up to a bound.
-    pub(super) async fn next(&mut self) -> Result<Vec<Notification>, KernelError> {
-        let mut notifications = Vec::new();
-        poll_fn(|context| self.poll_take(context, &mut notifications))
+    pub(super) async fn next(&mut self) -> Result<Told, KernelError> {
+        let mut told = Told::default();
+        poll_fn(|context| self.poll_take(context, &mut told))
             .await
             .map_err(io_error("monitor"))?;
-        Ok(notifications)
+        Ok(told)
     }
 
-    fn poll_take(
-        &mut self,
-        context: &mut Context<'_>,
-        into: &mut Vec<Notification>,
-    ) -> Poll<io::Result<()>> {
-        while into.len() < AT_ONCE {
+    fn poll_take(&mut self, context: &mut Context<'_>, into: &mut Told) -> Poll<io::Result<()>> {
+        while into.notifications.len() < AT_ONCE {
             self.buffer.clear();
             match self.socket.poll_recv(context, &mut self.buffer) {
                 Poll::Pending if into.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
-                Poll::Ready(Ok(())) => {
-                    let read =
-                        decode::messages(&self.buffer).filter_map(|m| decode::notification(&m));
-                    into.extend(read);
-                }
+                Poll::Ready(Ok(())) => into.take_in(&self.buffer),
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    into.push(Notification::Overrun);
+                    into.notifications.push(Notification::Overrun);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }

@@ -1,11 +1,8 @@
 //! What the kernel holds: dumps of its tables, and what it tells by itself.
 
-use std::fs;
-
 use crate::entry::{Route, RouteKey};
 use crate::link::{Address, Link};
 use crate::speaker::{Dump, Interest, KernelError, Notification};
-use crate::sysctl::Sysctl;
 
 use super::NetlinkOptions;
 use super::decode::{self, Nexthop};
@@ -13,6 +10,7 @@ use super::decode_link;
 use super::encode::DumpOf;
 use super::monitor::Monitor;
 use super::request::Requests;
+use super::sysctls::Sysctls;
 use super::wire::*;
 
 /// Reads the kernel's tables and listens to its notifications.
@@ -20,6 +18,7 @@ pub struct Reader {
     options: NetlinkOptions,
     requests: Requests,
     monitor: Monitor,
+    sysctls: Sysctls,
 }
 
 impl Reader {
@@ -28,6 +27,7 @@ impl Reader {
             options,
             requests,
             monitor,
+            sysctls: Sysctls::default(),
         }
     }
 
@@ -69,11 +69,7 @@ impl Reader {
         }
         self.dump_nexthops(&mut dump)?;
         dump.routes = self.dump_routes(interest)?;
-        dump.sysctls = interest
-            .sysctls
-            .iter()
-            .filter_map(|s| Some((s.clone(), read_sysctl(s)?)))
-            .collect();
+        dump.sysctls = self.sysctls.follow(&interest.sysctls);
         Ok(dump)
     }
 
@@ -86,7 +82,21 @@ impl Reader {
     /// Waits for notifications, and returns all that are there, without those of
     /// changes that the `Writer` made. Dropping the future loses none.
     pub async fn notifications(&mut self) -> Result<Vec<Notification>, KernelError> {
-        self.monitor.next().await
+        loop {
+            let (mut notifications, all) = tokio::select! {
+                told = self.monitor.next() => {
+                    let told = told?;
+                    (told.notifications, told.forwarding.then_some(true))
+                }
+                () = self.sysctls.look_is_due() => (Vec::new(), Some(false)),
+            };
+            if let Some(all) = all {
+                notifications.extend(self.sysctls.changes(all));
+            }
+            if !notifications.is_empty() {
+                return Ok(notifications);
+            }
+        }
     }
 
     fn dump_nexthops(&mut self, dump: &mut Dump) -> Result<(), KernelError> {
@@ -140,10 +150,4 @@ fn is_unsupported(error: &KernelError) -> bool {
         KernelError::Open { .. } | KernelError::Unsteady { .. } => None,
     };
     matches!(errno, Some(libc::EOPNOTSUPP | libc::EINVAL))
-}
-
-/// The value of a sysctl in this thread's namespace, if it has a number.
-pub(super) fn read_sysctl(sysctl: &Sysctl) -> Option<u32> {
-    let text = fs::read_to_string(format!("/proc/sys/{}", sysctl.path())).ok()?;
-    text.trim().parse().ok()
 }

@@ -28,6 +28,7 @@ pub(super) const RTM_GETROUTE: u16 = 26;
 pub(super) const RTM_NEWNEIGH: u16 = 28;
 pub(super) const RTM_DELNEIGH: u16 = 29;
 pub(super) const RTM_GETNEIGH: u16 = 30;
+pub(super) const RTM_NEWNETCONF: u16 = 80;
 pub(super) const RTM_NEWNEXTHOP: u16 = 104;
 pub(super) const RTM_DELNEXTHOP: u16 = 105;
 pub(super) const RTM_GETNEXTHOP: u16 = 106;
@@ -38,6 +39,8 @@ pub(super) const RTNLGRP_IPV4_IFADDR: u32 = 5;
 pub(super) const RTNLGRP_IPV4_ROUTE: u32 = 7;
 pub(super) const RTNLGRP_IPV6_IFADDR: u32 = 9;
 pub(super) const RTNLGRP_IPV6_ROUTE: u32 = 11;
+pub(super) const RTNLGRP_IPV4_NETCONF: u32 = 24;
+pub(super) const RTNLGRP_IPV6_NETCONF: u32 = 25;
 pub(super) const RTNLGRP_NEXTHOP: u32 = 32;
 
 pub(super) const AF_UNSPEC: u8 = 0;
@@ -71,8 +74,11 @@ pub(super) const IFLA_VXLAN_GPE: u16 = 27;
 
 pub(super) const NDA_DST: u16 = 1;
 pub(super) const NDA_LLADDR: u16 = 2;
+pub(super) const NDA_PORT: u16 = 6;
+pub(super) const NDA_VNI: u16 = 7;
 pub(super) const NDA_IFINDEX: u16 = 8;
 pub(super) const NTF_SELF: u8 = 2;
+pub(super) const NTF_PROXY: u8 = 8;
 pub(super) const NUD_PERMANENT: u16 = 0x80;
 
 pub(super) const NHA_ID: u16 = 1;

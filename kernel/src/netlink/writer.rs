@@ -1,17 +1,15 @@
 //! Changes, in batches.
 
-use std::fs;
 use std::io;
 
 use crate::change::{Change, Refusal};
 use crate::entry::NexthopId;
 use crate::speaker::KernelError;
-use crate::sysctl::Sysctl;
 
 use super::encode::Messages;
 use super::links;
-use super::reader::read_sysctl;
 use super::request::Requests;
+use super::sysctls;
 
 /// Messages in one `sendmsg`: more gains nothing, and fewer costs up to half
 /// of the rate (measured in `docs/performance.md`).
@@ -38,7 +36,7 @@ impl Writer {
         for (index, change) in changes.iter().enumerate() {
             if let Change::PutSysctl { sysctl, value } = change {
                 batch.flush(&mut self.requests)?;
-                batch.refuse_io(index, write_sysctl(sysctl, *value));
+                batch.refuse_io(index, sysctls::write(sysctl, *value));
                 continue;
             }
             batch.add(index, change, &mut self.requests);
@@ -133,12 +131,4 @@ impl Batch {
             });
         }
     }
-}
-
-/// A value that is right already is left alone: `/proc/sys` may be read-only.
-fn write_sysctl(sysctl: &Sysctl, value: u32) -> io::Result<()> {
-    if read_sysctl(sysctl) == Some(value) {
-        return Ok(());
-    }
-    fs::write(format!("/proc/sys/{}", sysctl.path()), value.to_string())
 }

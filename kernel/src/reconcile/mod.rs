@@ -1,10 +1,12 @@
 //! All tables together: what is wanted, what is there, whose it is, and in
 //! which order it is put right.
 
+mod fight;
 mod observe;
 pub(crate) use observe::PROTOCOL_BOOT;
 mod order;
 mod rows;
+mod settle;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,6 +21,7 @@ use crate::nexthops::Nexthops;
 use crate::speaker::Interest;
 use crate::sysctl::Sysctl;
 
+pub use fight::Fight;
 pub use rows::{Detail, Row, Status};
 
 /// By what we know that something in the kernel is ours.
@@ -66,8 +69,10 @@ pub struct Reconciler {
     /// Routes that flannel may have left.
     leftovers: Vec<(RouteKey, Route)>,
     dump_needed: bool,
-    /// What was refused can go well now: a link came up.
+    /// What was refused can go well: a link came up, for example.
     retry_now: bool,
+    /// What the operator has to be told.
+    fights: Vec<Fight>,
 }
 
 impl Reconciler {
@@ -91,6 +96,7 @@ impl Reconciler {
             leftovers: Vec::new(),
             dump_needed: true,
             retry_now: false,
+            fights: Vec::new(),
         }
     }
 
@@ -335,6 +341,29 @@ impl Reconciler {
     fn own_links(&self) -> impl Iterator<Item = IfIndex> + '_ {
         let own = |link: &&Link| link.vxlan.is_some() && self.devices.entry(&link.name).is_some();
         self.links.values().filter(own).map(|link| link.index)
+    }
+
+    /// Whether anything of ours hangs on this link: it is ours, carries a device
+    /// of ours, or leads to a hop.
+    fn uses_link(&self, index: IfIndex) -> bool {
+        let through = |hop: &Hop| hop.link == index;
+        let carries = |device: &VxlanDevice| device.lower == index;
+        let mut devices = self.devices.iter().filter_map(|(_, state)| state.want());
+        let mut hops = self
+            .nexthops
+            .iter()
+            .flat_map(|(_, state)| state.want().into_iter().chain(state.have()))
+            .chain(self.inline_hops.values());
+        self.owns_link(index) || devices.any(carries) || hops.any(through)
+    }
+
+    /// What happened to entries came from their device or link.
+    fn forgive_entries(&mut self) {
+        self.addresses.forgive();
+        self.neighbours.forgive();
+        self.fdb.forgive();
+        self.nexthops.forgive();
+        self.routes.forgive();
     }
 
     fn owns_link(&self, index: IfIndex) -> bool {

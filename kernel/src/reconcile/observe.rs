@@ -1,6 +1,6 @@
 //! Taking in what the kernel says: dumps and notifications.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::delta::State;
 use crate::entry::{NexthopId, Route, RouteKey, RouteTarget};
@@ -15,11 +15,12 @@ pub(crate) const PROTOCOL_BOOT: u8 = 3;
 impl Reconciler {
     /// Takes in all links and all addresses.
     pub fn observe_links(&mut self, links: Vec<Link>, addresses: Vec<Address>) {
-        let before = std::mem::take(&mut self.links);
-        self.links = links.into_iter().map(|link| (link.index, link)).collect();
-        self.dump_needed |= before
-            .iter()
-            .any(|(index, link)| lost_entries(link, self.links.get(index)));
+        let links = links.into_iter().map(|link| (link.index, link)).collect();
+        let after: BTreeMap<IfIndex, Link> = links;
+        let lost = |link: &&Link| lost_entries(link, after.get(&link.index));
+        let lost: Vec<IfIndex> = self.links.values().filter(lost).map(|l| l.index).collect();
+        lost.into_iter().for_each(|index| self.lose_entries(index));
+        self.links = after;
         let ours: Vec<_> = self
             .links
             .values()
@@ -81,6 +82,8 @@ impl Reconciler {
             Notification::Address(address) => {
                 if !self.link_addresses.contains(&address) {
                     self.link_addresses.push(address);
+                    // Gateways that were out of reach may be on the link.
+                    self.retry_now |= self.uses_link(address.link);
                 }
                 if self.is_own_address(&address) {
                     self.addresses.observe(address, ());
@@ -99,11 +102,11 @@ impl Reconciler {
             }
             Notification::FdbGone(link, mac) => self.fdb.observe_gone(&(link, mac)),
             Notification::Neighbour(..) | Notification::Fdb(..) => {}
-            Notification::Nexthop(id, hop, protocol) => {
-                if protocol == self.ownership.protocol {
-                    self.nexthops.observe(id, hop);
-                }
-            }
+            Notification::Nexthop(id, hop, protocol) => match hop {
+                Some(hop) if protocol == self.ownership.protocol => self.nexthops.observe(id, hop),
+                // What others put in the place of ours is overwritten like nothing.
+                _ => self.nexthops.observe_gone(&id),
+            },
             Notification::NexthopGone(id) => self.observe_nexthop_gone(id),
             Notification::Route {
                 key,
@@ -111,6 +114,11 @@ impl Reconciler {
                 replaced,
             } => self.observe_route(key, route, replaced),
             Notification::RouteGone(key, route) => self.observe_route_gone(key, route),
+            Notification::Sysctl(sysctl, value) => {
+                if self.sysctls.entry(&sysctl).is_some() {
+                    self.sysctls.observe(sysctl, value);
+                }
+            }
             Notification::Overrun => self.dump_needed = true,
         }
     }
@@ -129,10 +137,14 @@ impl Reconciler {
     fn observe_link(&mut self, link: Link) {
         let index = link.index;
         if let Some(before) = self.links.get(&index) {
-            self.dump_needed |= lost_entries(before, Some(&link));
-            self.retry_now |= came_up(before, &link);
-            if before.name != link.name {
-                let name = before.name.clone();
+            let lost = lost_entries(before, Some(&link));
+            let up = came_up(before, &link);
+            let renamed = (before.name != link.name).then(|| before.name.clone());
+            if lost {
+                self.lose_entries(index);
+            }
+            self.retry_now |= up && self.uses_link(index);
+            if let Some(name) = renamed {
                 self.devices.observe_gone(&name);
             }
         }
@@ -141,11 +153,10 @@ impl Reconciler {
     }
 
     fn observe_link_gone(&mut self, index: IfIndex) {
+        self.lose_entries(index);
         let Some(link) = self.links.remove(&index) else {
             return;
         };
-        // The kernel flushes what hung on the link without a word about each.
-        self.dump_needed = true;
         self.link_addresses.retain(|address| address.link != index);
         let addresses: Vec<Address> = self
             .addresses
@@ -158,6 +169,15 @@ impl Reconciler {
         }
         if self.link_named(&link.name).is_none() {
             self.devices.observe_gone(&link.name);
+        }
+    }
+
+    /// The kernel flushes what hangs on a link that goes, without a word about
+    /// each. Whoever takes the link away is no enemy of the single entries.
+    fn lose_entries(&mut self, index: IfIndex) {
+        if self.uses_link(index) {
+            self.dump_needed = true;
+            self.forgive_entries();
         }
     }
 

@@ -1,15 +1,13 @@
-//! What is to be done, in which order, and how it went.
+//! What is to be done, and in which order.
 //!
 //! Make before break: links, addresses, neighbours, FDB entries, nexthops and
 //! routes are put in this order; then what is stale goes in reverse.
 
 use std::time::Instant;
 
-use crate::change::{Change, Refusal};
+use crate::change::Change;
 use crate::delta::{Delta, Due, State};
 use crate::entry::NexthopId;
-use crate::link::Address;
-use crate::sysctl::Sysctl;
 
 use super::{Reconciler, Scope};
 
@@ -30,33 +28,11 @@ impl Reconciler {
             let removals: Vec<Change> = self.removals().take(room).collect();
             changes.extend(removals);
         }
-        changes.iter().for_each(|change| self.sent(change));
-        changes
-    }
-
-    /// Takes in how a batch went. Returns the refusals that are new: a change
-    /// that is refused again for the same reason is not.
-    pub fn settle(
-        &mut self,
-        changes: &[Change],
-        refusals: &[Refusal],
-        now: Instant,
-    ) -> Vec<(Change, Refusal)> {
-        let mut refusals = refusals.iter().peekable();
-        let mut fresh = Vec::new();
-        for (index, change) in changes.iter().enumerate() {
-            match refusals.next_if(|refusal| refusal.index == index) {
-                Some(refusal) if is_fine(change, refusal.errno) => self.done(change),
-                Some(refusal) => {
-                    self.dump_needed |= refusal.errno == libc::ENOBUFS;
-                    if self.refuse(change, refusal, now) == 1 {
-                        fresh.push((change.clone(), refusal.clone()));
-                    }
-                }
-                None => self.done(change),
-            }
+        for change in &changes {
+            let fight = self.sent(change, now);
+            self.fights.extend(fight);
         }
-        fresh
+        changes
     }
 
     fn release_due(&mut self, now: Instant) {
@@ -64,13 +40,13 @@ impl Reconciler {
             true => Due::Always,
             false => Due::By(now),
         };
-        self.devices.release(due);
-        self.addresses.release(due);
-        self.sysctls.release(due);
-        self.neighbours.release(due);
-        self.fdb.release(due);
-        self.nexthops.release(due);
-        self.routes.release(due);
+        self.devices.release(due, now);
+        self.addresses.release(due, now);
+        self.sysctls.release(due, now);
+        self.neighbours.release(due, now);
+        self.fdb.release(due, now);
+        self.nexthops.release(due, now);
+        self.routes.release(due, now);
     }
 
     fn puts(&self) -> impl Iterator<Item = Change> + '_ {
@@ -159,97 +135,6 @@ impl Reconciler {
         let in_use = self.nexthops_in_use();
         stale.filter(|id| !in_use.contains(id)).collect()
     }
-
-    fn sent(&mut self, change: &Change) {
-        match change {
-            Change::PutDevice { name, .. } | Change::RemoveDevice { name } => {
-                self.devices.sent(name)
-            }
-            Change::PutAddress { link, network } | Change::RemoveAddress { link, network } => {
-                self.addresses.sent(&Address {
-                    link: *link,
-                    network: *network,
-                })
-            }
-            Change::PutSysctl { sysctl, .. } => self.sysctls.sent(sysctl),
-            Change::PutNeighbour { link, ip, .. } | Change::RemoveNeighbour { link, ip } => {
-                self.neighbours.sent(&(*link, *ip))
-            }
-            Change::PutFdb { link, mac, .. } | Change::RemoveFdb { link, mac, .. } => {
-                self.fdb.sent(&(*link, *mac))
-            }
-            Change::PutNexthop { id, .. } | Change::RemoveNexthop { id } => self.nexthops.sent(id),
-            Change::PutRoute { key, .. } | Change::RemoveRoute { key, .. } => self.routes.sent(key),
-        }
-    }
-
-    fn done(&mut self, change: &Change) {
-        match change {
-            Change::PutDevice { name, want, .. } => self.devices.done(name, Some(want.clone())),
-            Change::RemoveDevice { name } => self.devices.done(name, None),
-            Change::PutAddress { link, network } => {
-                self.addresses.done(
-                    &Address {
-                        link: *link,
-                        network: *network,
-                    },
-                    Some(()),
-                );
-            }
-            Change::RemoveAddress { link, network } => {
-                self.addresses.done(
-                    &Address {
-                        link: *link,
-                        network: *network,
-                    },
-                    None,
-                );
-            }
-            Change::PutSysctl { sysctl, value } => self.sysctls.done(sysctl, Some(*value)),
-            Change::PutNeighbour { link, ip, mac } => {
-                self.neighbours.done(&(*link, *ip), Some(*mac))
-            }
-            Change::RemoveNeighbour { link, ip } => self.neighbours.done(&(*link, *ip), None),
-            Change::PutFdb { link, mac, dst } => self.fdb.done(&(*link, *mac), Some(*dst)),
-            Change::RemoveFdb { link, mac, .. } => self.fdb.done(&(*link, *mac), None),
-            Change::PutNexthop { id, hop, .. } => self.nexthops.done(id, Some(*hop)),
-            Change::RemoveNexthop { id } => self.nexthops.done(id, None),
-            Change::PutRoute { key, route, .. } => self.routes.done(key, Some(*route)),
-            Change::RemoveRoute { key, .. } => self.routes.done(key, None),
-        }
-    }
-
-    fn refuse(&mut self, change: &Change, refusal: &Refusal, now: Instant) -> u32 {
-        let refusal = refusal.clone();
-        match change {
-            Change::PutDevice { name, .. } | Change::RemoveDevice { name } => {
-                self.devices.refuse(name, refusal, now)
-            }
-            Change::PutAddress { link, network } | Change::RemoveAddress { link, network } => {
-                self.addresses.refuse(
-                    &Address {
-                        link: *link,
-                        network: *network,
-                    },
-                    refusal,
-                    now,
-                )
-            }
-            Change::PutSysctl { sysctl, .. } => self.sysctls.refuse(sysctl, refusal, now),
-            Change::PutNeighbour { link, ip, .. } | Change::RemoveNeighbour { link, ip } => {
-                self.neighbours.refuse(&(*link, *ip), refusal, now)
-            }
-            Change::PutFdb { link, mac, .. } | Change::RemoveFdb { link, mac, .. } => {
-                self.fdb.refuse(&(*link, *mac), refusal, now)
-            }
-            Change::PutNexthop { id, .. } | Change::RemoveNexthop { id } => {
-                self.nexthops.refuse(id, refusal, now)
-            }
-            Change::PutRoute { key, .. } | Change::RemoveRoute { key, .. } => {
-                self.routes.refuse(key, refusal, now)
-            }
-        }
-    }
 }
 
 /// Pending puts: key, want, have, and whether an entry of that name may be
@@ -271,23 +156,4 @@ fn stale<K: Ord + Clone, V: PartialEq + Clone>(
         State::Stale { have } => Some((key, have)),
         State::InSync(_) | State::Missing { .. } | State::Wrong(_) => None,
     })
-}
-
-/// Errors that say no more than that the work was done already.
-fn is_fine(change: &Change, errno: i32) -> bool {
-    match change {
-        Change::PutAddress { .. } => errno == libc::EEXIST,
-        // A kernel without IPv6 takes no router advertisements either.
-        Change::PutSysctl {
-            sysctl: Sysctl::AcceptRa(_),
-            ..
-        } => errno == libc::ENOENT,
-        removal if removal.is_removal() => {
-            matches!(
-                errno,
-                libc::ENOENT | libc::ESRCH | libc::ENODEV | libc::EADDRNOTAVAIL
-            )
-        }
-        _ => false,
-    }
 }

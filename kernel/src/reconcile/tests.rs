@@ -262,3 +262,160 @@ fn without_nexthop_objects_routes_carry_their_gateway_and_move_with_it() {
     assert_eq!(world.kernel.routes[&key("10.244.1.0/24")].target, target);
     assert!(world.kernel.nexthops.is_empty());
 }
+
+/// Another program puts a route of its own in the place of ours.
+fn take_the_place(world: &mut World, prefix: &str) {
+    let route = Route {
+        target: RouteTarget::Gateway(hop("10.99.0.66")),
+        protocol: 4,
+    };
+    world.kernel.routes.insert(key(prefix), route);
+    world.reconciler.observe(Notification::Route {
+        key: key(prefix),
+        route,
+        replaced: true,
+    });
+}
+
+#[test]
+fn a_program_that_insists_is_named_once_with_its_protocol_and_fought_slowly() {
+    let mut world = World::new();
+    world.want_route("10.244.1.0/24", "10.99.0.2");
+    world.run(Scope::All);
+    let mut fights = Vec::new();
+    let mut changes = 0;
+    for _ in 0..100 {
+        take_the_place(&mut world, "10.244.1.0/24");
+        changes += world.run(Scope::All).len();
+        fights.extend(world.reconciler.fights());
+    }
+    assert!(changes < 10, "{changes} changes");
+    let words: Vec<String> = fights.iter().map(ToString::to_string).collect();
+    assert_eq!(words.len(), 1);
+    assert!(
+        words[0].starts_with(
+            "route 10.244.1.0/24 metric 0: another program made it a route via 10.99.0.66 on link 2 of protocol static, 4 times"
+        ),
+        "{words:?}"
+    );
+    assert_eq!(world.reconciler.drift(), 1);
+    assert!(world.reconciler.next_due().is_some());
+}
+
+#[test]
+fn a_fight_over_one_route_delays_no_other() {
+    let mut world = World::new();
+    world.want_route("10.244.1.0/24", "10.99.0.2");
+    world.want_route("10.244.2.0/24", "10.99.0.2");
+    world.run(Scope::All);
+    for _ in 0..10 {
+        take_the_place(&mut world, "10.244.1.0/24");
+        world.run(Scope::All);
+    }
+    take_the_place(&mut world, "10.244.2.0/24");
+    world.want_route("10.244.3.0/24", "10.99.0.3");
+    world.run(Scope::All);
+    let protocol = |prefix| world.kernel.routes[&key(prefix)].protocol;
+    assert_eq!(
+        ["10.244.1.0/24", "10.244.2.0/24", "10.244.3.0/24"].map(protocol),
+        [4, 84, 84]
+    );
+}
+
+fn eth0(world: &World, up: bool) -> Link {
+    let link = world.kernel.links[&LINK].clone();
+    Link {
+        up,
+        carrier: up,
+        ..link
+    }
+}
+
+#[test]
+fn a_link_that_flaps_is_nobodys_fight() {
+    let mut world = World::new();
+    world.want_route("10.244.1.0/24", "10.99.0.2");
+    world.run(Scope::All);
+    for _ in 0..20 {
+        let link = eth0(&world, false);
+        world.reconciler.observe(Notification::Link(link));
+        world.kernel.routes.clear();
+        world.kernel.nexthops.clear();
+        let link = eth0(&world, true);
+        world.reconciler.observe(Notification::Link(link));
+        assert!(world.reconciler.needs_dump());
+        world.dump();
+        world.run(Scope::All);
+        assert_eq!(world.prefixes().len(), 1);
+    }
+    assert_eq!(world.reconciler.fights(), []);
+}
+
+#[test]
+fn a_link_of_others_that_goes_is_no_reason_for_a_dump() {
+    let mut world = World::new();
+    world.want_route("10.244.1.0/24", "10.99.0.2");
+    world.run(Scope::All);
+    let veth = Link {
+        index: IfIndex(77),
+        name: "veth0".into(),
+        ..eth0(&world, true)
+    };
+    world.reconciler.observe(Notification::Link(veth));
+    world
+        .reconciler
+        .observe(Notification::LinkGone(IfIndex(77)));
+    assert!(!world.reconciler.needs_dump());
+    world.reconciler.observe(Notification::LinkGone(LINK));
+    assert!(world.reconciler.needs_dump());
+}
+
+#[test]
+fn a_nexthop_that_another_program_replaced_is_taken_back() {
+    let mut world = World::new();
+    world.want_route("10.244.1.0/24", "10.99.0.2");
+    world.run(Scope::All);
+    let id = *world.kernel.nexthops.keys().next().unwrap();
+    for theirs in [Some(hop("10.99.0.66")), None] {
+        world
+            .reconciler
+            .observe(Notification::Nexthop(id, theirs, 4));
+        let replace = Change::PutNexthop {
+            id,
+            hop: hop("10.99.0.2"),
+            replace: true,
+        };
+        assert_eq!(world.run(Scope::All), [replace]);
+    }
+}
+
+#[test]
+fn what_was_refused_is_tried_at_once_when_the_link_has_an_address_again() {
+    let mut world = World::new();
+    world.want_route("10.244.1.0/24", "10.99.0.2");
+    world.kernel.refuse_next = 2;
+    world.run(Scope::All);
+    assert!(world.run(Scope::All).is_empty());
+    let network = "10.99.0.7/24".parse().unwrap();
+    world.reconciler.observe(Notification::Address(Address {
+        link: LINK,
+        network,
+    }));
+    world.run(Scope::All);
+    assert_eq!(world.prefixes().len(), 1);
+}
+
+#[test]
+fn a_sysctl_that_somebody_changed_is_set_again_and_one_that_nobody_wants_is_let_be() {
+    let mut world = World::new();
+    world.reconciler.want(Entry::Sysctl(Sysctl::ForwardV4, 1));
+    world.run(Scope::All);
+    for sysctl in [Sysctl::ForwardV4, Sysctl::ForwardV6] {
+        world.reconciler.observe(Notification::Sysctl(sysctl, 0));
+    }
+    let set = Change::PutSysctl {
+        sysctl: Sysctl::ForwardV4,
+        value: 1,
+    };
+    assert_eq!(world.run(Scope::All), [set]);
+}
