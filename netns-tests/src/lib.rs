@@ -9,6 +9,9 @@
 //! | `tests/flannel_contract.rs` | Can Twill and flannel share a cluster, a node, a device? |
 //! | `tests/outside.rs` | Do pods reach the outside as they should, and what of flannel's rules is left? |
 //! | `tests/tunnel.rs` | Who may send VXLAN packets to pods? |
+//! | `tests/drift/` | Does what somebody changes in the kernel come back at once? |
+//! | `tests/foreign.rs` | Does what others made stay as it is? |
+//! | `tests/table.rs` | Does a full routing table of somebody else cost anything? |
 //! | `tests/crowd.rs` | Do daemons that start at once all get a block? |
 //! | `tests/commands.rs` | Do the commands say and do what they promise? |
 //! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |
@@ -22,7 +25,9 @@ mod binary;
 mod flannel;
 pub mod measure;
 mod network;
+mod plane;
 
 pub use binary::twill;
 pub use flannel::{PREFIX, config, subnet_key};
 pub use network::{PodNetwork, READY, block_routes};
+pub use plane::{data_plane, metric};
