@@ -76,7 +76,8 @@ pub enum Notification {
     RouteGone(RouteKey, Route),
     /// A sysctl has this value.
     Sysctl(Sysctl, u32),
-    /// The kernel said more than we could take in: only a dump tells the state.
+    /// The kernel said more than we could take in, or a table changed each time
+    /// that it was read: only a dump tells the state.
     Overrun,
 }
 
@@ -99,14 +100,6 @@ pub enum KernelError {
         step: &'static str,
         /// The system's error.
         source: std::io::Error,
-    },
-    /// The kernel changed its tables during every one of several dumps.
-    #[error("the kernel's {table} changed during each of {tries} dumps")]
-    Unsteady {
-        /// Which table.
-        table: &'static str,
-        /// How often it was tried.
-        tries: u32,
     },
 }
 

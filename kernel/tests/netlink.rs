@@ -559,3 +559,38 @@ fn a_flood_that_overruns_the_socket_ends_in_a_dump() {
         assert_eq!(world.settle(), 1);
     });
 }
+
+#[test]
+fn tables_that_never_rest_are_read_as_well_as_can_be_and_looked_at_again() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        let churn = "for i in 1 2 3 4 5; do ip nexthop add id 7 via 10.99.0.7 dev eth0; \
+                     ip nexthop del id 7; done";
+        let nexthops: String = (1000..6000)
+            .map(|id| format!("nexthop add id {id} via 10.99.0.7 dev eth0\n"))
+            .collect();
+        let file = std::env::temp_dir().join(format!("twill-churn-{}", std::process::id()));
+        std::fs::write(&file, nexthops).unwrap();
+        ip(&format!("-batch {}", file.display()));
+        std::fs::remove_file(&file).unwrap();
+        let mut program = Command::new("sh")
+            .args(["-c", &format!("while :; do {churn}; done")])
+            .spawn()
+            .unwrap();
+        let told = async {
+            loop {
+                world.dump();
+                let notifications = world.kernel.notifications().await.unwrap();
+                if notifications.contains(&Notification::Overrun) {
+                    return;
+                }
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_secs(20), told).await;
+        program.kill().unwrap();
+        program.wait().unwrap();
+        told.expect("a doubtful dump is told");
+        world.dump();
+        assert_eq!(world.settle(), 0);
+    });
+}

@@ -82,6 +82,9 @@ impl Reader {
     /// Waits for notifications, and returns all that are there, without those of
     /// changes that the `Writer` made. Dropping the future loses none.
     pub async fn notifications(&mut self) -> Result<Vec<Notification>, KernelError> {
+        if self.requests.doubt() {
+            return Ok(vec![Notification::Overrun]);
+        }
         loop {
             let (mut notifications, all) = tokio::select! {
                 told = self.monitor.next() => {
@@ -147,7 +150,7 @@ impl Reader {
 fn is_unsupported(error: &KernelError) -> bool {
     let errno = match error {
         KernelError::Io { source, .. } => source.raw_os_error(),
-        KernelError::Open { .. } | KernelError::Unsteady { .. } => None,
+        KernelError::Open { .. } => None,
     };
     matches!(errno, Some(libc::EOPNOTSUPP | libc::EINVAL))
 }

@@ -23,13 +23,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const RECEIVE_BUFFER: i32 = 1 << 20;
 /// The kernel fills at most 32 KiB in one call.
 const DATAGRAM: usize = 64 << 10;
-const DUMP_TRIES: u32 = 8;
+/// A table that changes all the time is not worth more.
+const DUMP_TRIES: u32 = 4;
 
 pub(super) struct Requests {
     socket: Socket,
     port: u32,
     seq: u32,
     buffer: Vec<u8>,
+    doubtful: bool,
 }
 
 /// What became of one message of a batch: its place, errno, the kernel's words.
@@ -58,6 +60,7 @@ impl Requests {
             port,
             seq: 0,
             buffer: Vec::with_capacity(DATAGRAM),
+            doubtful: false,
         })
     }
 
@@ -116,23 +119,27 @@ impl Requests {
         }
     }
 
-    /// Reads a whole table. A table that changed meanwhile is read again.
+    /// Reads a whole table. One that changes meanwhile is read again; if it never
+    /// rests, the last reading counts, and is [known to be doubtful](Self::doubt).
     pub(super) fn dump<T>(
         &mut self,
         what: DumpOf,
         read: impl Fn(&Message<'_>) -> Option<T>,
     ) -> Result<Vec<T>, KernelError> {
+        let mut rows = Vec::new();
         for _ in 0..DUMP_TRIES {
-            let mut rows = Vec::new();
-            let steady = self.dump_once(what, |message| rows.extend(read(message)))?;
-            if steady {
+            rows.clear();
+            if self.dump_once(what, |message| rows.extend(read(message)))? {
                 return Ok(rows);
             }
         }
-        Err(KernelError::Unsteady {
-            table: what.table(),
-            tries: DUMP_TRIES,
-        })
+        self.doubtful = true;
+        Ok(rows)
+    }
+
+    /// Whether a table that never rested was read since the last call.
+    pub(super) fn doubt(&mut self) -> bool {
+        std::mem::take(&mut self.doubtful)
     }
 
     fn dump_once(
