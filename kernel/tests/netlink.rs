@@ -468,12 +468,17 @@ fn our_own_changes_and_foreign_routes_come_with_no_notification() {
         ip("route add 192.168.1.0/24 via 10.99.0.3 proto bird");
         ip("route del 192.168.1.0/24");
         ip("addr add 10.99.0.5/24 dev eth0");
-        let seen = world.kernel.notifications().await.unwrap();
-        let network = "10.99.0.5/24".parse().unwrap();
-        assert_eq!(
-            seen.first(),
-            Some(&Notification::Address(Address { link, network }))
-        );
+        let last = Notification::Address(Address {
+            link,
+            network: "10.99.0.5/24".parse().unwrap(),
+        });
+        let mut seen = Vec::new();
+        while !seen.contains(&last) {
+            seen.extend(world.kernel.notifications().await.unwrap());
+        }
+        // Addresses of IPv6 become usable when they like.
+        seen.retain(|told| !matches!(told, Notification::Address(_)));
+        assert_eq!(seen, []);
     });
 }
 

@@ -16,7 +16,7 @@
 //! | `tests/commands.rs` | Do the commands say and do what they promise? |
 //! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |
 //!
-//! The benchmarks, `cargo bench -p netns-tests --bench NAME`: `scale`, `crowd`, `latency`, `idle`.
+//! The benchmarks, `cargo bench -p netns-tests --bench NAME`: `scale`, `crowd`, `latency`, `idle`, `repair`.
 //!
 //! They run the twill binary and look with `ip -j` and with packets; they know the inside of no crate. All of them need
 //! root, and fail without it.

@@ -6,6 +6,7 @@ use lab::{LabError, Namespace, ip_batch};
 use std::time::{Duration, Instant};
 
 const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
 const RTM_NEWNEIGH: u16 = 28;
 const RTM_NEWNEXTHOP: u16 = 104;
 const AF_INET: u8 = 2;
@@ -16,6 +17,12 @@ const NUD_PERMANENT: u16 = 0x80;
 const NTF_SELF: u8 = 2;
 const MAIN_TABLE: u8 = 254;
 const RTN_UNICAST: u8 = 1;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_NH_ID: u16 = 30;
+/// The protocol of foreign routes, and the first address of what is foreign: 20.0.0.0.
+const BIRD: u8 = 12;
+const FOREIGN: u32 = 0x1400_0000;
 /// Of the device that [`prepare`] makes.
 const DEVICE: u32 = 100;
 
@@ -46,6 +53,67 @@ pub fn install(namespace: &Namespace, peers: Peers, count: u32) -> Result<Durati
     }
     messages.extend((0..count).map(|number| nexthop(peers, number)));
     messages.extend((0..count).map(|number| route(peers, number)));
+    let start = Instant::now();
+    send_all(namespace, &mut messages)?;
+    Ok(start.elapsed())
+}
+
+/// Puts the routes alone, to nexthops that [`install`] made; returns the time that it took.
+pub fn put_routes(namespace: &Namespace, peers: Peers, count: u32) -> Result<Duration, LabError> {
+    let mut messages: Vec<Message> = (0..count).map(|number| route(peers, number)).collect();
+    let start = Instant::now();
+    send_all(namespace, &mut messages)?;
+    Ok(start.elapsed())
+}
+
+/// Deletes the routes, as an operator's script would; returns the time that it took.
+pub fn delete_routes(
+    namespace: &Namespace,
+    peers: Peers,
+    count: u32,
+) -> Result<Duration, LabError> {
+    let deletion = |number| {
+        let mut body = route_header(peers.block_len(), PROTOCOL);
+        body[7] = 0;
+        Message::new(RTM_DELROUTE, &body).attribute(RTA_DST, &peers.block(number).octets())
+    };
+    let mut messages: Vec<Message> = (0..count).map(deletion).collect();
+    let start = Instant::now();
+    send_all(namespace, &mut messages)?;
+    Ok(start.elapsed())
+}
+
+/// What another routing daemon does: this many routes of protocol `bird` to single addresses, over one link.
+pub fn add_foreign_routes(
+    namespace: &Namespace,
+    device: u32,
+    count: u32,
+) -> Result<Duration, LabError> {
+    let foreign = |number: u32| {
+        Message::new(RTM_NEWROUTE, &route_header(32, BIRD))
+            .attribute(RTA_DST, &(FOREIGN + number).to_be_bytes())
+            .attribute(RTA_OIF, &device.to_ne_bytes())
+    };
+    let mut messages: Vec<Message> = (0..count).map(foreign).collect();
+    let start = Instant::now();
+    send_all(namespace, &mut messages)?;
+    Ok(start.elapsed())
+}
+
+/// Permanent neighbours of a link that is nobody's: each is told to all who listen.
+pub fn add_foreign_neighbours(
+    namespace: &Namespace,
+    device: u32,
+    count: u32,
+) -> Result<Duration, LabError> {
+    let foreign = |number: u32| {
+        let mut message = neighbour_message(AF_INET, 0);
+        message.patch(4, &device.to_ne_bytes());
+        message
+            .attribute(1, &(FOREIGN + number).to_be_bytes())
+            .attribute(2, &[2, 0, 0, 0, 0, 1])
+    };
+    let mut messages: Vec<Message> = (0..count).map(foreign).collect();
     let start = Instant::now();
     send_all(namespace, &mut messages)?;
     Ok(start.elapsed())
@@ -87,25 +155,28 @@ fn nexthop(peers: Peers, number: u32) -> Message {
         .attribute(5, &DEVICE.to_ne_bytes())
 }
 
-/// `struct rtmsg` of linux/rtnetlink.h.
 fn route(peers: Peers, number: u32) -> Message {
-    let body = [
+    Message::new(RTM_NEWROUTE, &route_header(peers.block_len(), PROTOCOL))
+        .attribute(RTA_DST, &peers.block(number).octets())
+        .attribute(RTA_NH_ID, &(number + 1).to_ne_bytes())
+}
+
+/// `struct rtmsg` of linux/rtnetlink.h.
+fn route_header(length: u8, protocol: u8) -> [u8; 12] {
+    [
         AF_INET,
-        peers.block_len(),
+        length,
         0,
         0,
         MAIN_TABLE,
-        PROTOCOL,
+        protocol,
         0,
         RTN_UNICAST,
         0,
         0,
         0,
         0,
-    ];
-    Message::new(RTM_NEWROUTE, &body)
-        .attribute(1, &peers.block(number).octets())
-        .attribute(30, &(number + 1).to_ne_bytes())
+    ]
 }
 
 #[cfg(test)]

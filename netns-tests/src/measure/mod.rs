@@ -15,7 +15,9 @@ mod table;
 pub use arena::Arena;
 pub use etcd::EtcdClient;
 pub use fib::{FibGauge, settled};
-pub use floor::{install, prepare};
+pub use floor::{
+    add_foreign_neighbours, add_foreign_routes, delete_routes, install, prepare, put_routes,
+};
 pub use gate::Gate;
 pub use process::Usage;
 pub use rest::wait_for_rest;

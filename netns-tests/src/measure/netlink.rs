@@ -27,6 +27,11 @@ impl Message {
         Self { bytes }
     }
 
+    /// Overwrites a part of the body, which starts at 0.
+    pub(super) fn patch(&mut self, at: usize, value: &[u8]) {
+        self.bytes[HEADER + at..][..value.len()].copy_from_slice(value);
+    }
+
     #[must_use]
     pub(super) fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
         let len =
