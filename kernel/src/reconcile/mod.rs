@@ -18,7 +18,7 @@ use crate::delta::Delta;
 use crate::entry::{Entry, Hop, HopName, Key, NexthopId, Route, RouteKey, RouteTarget, To};
 use crate::link::{Address, IfIndex, Link, Mac, VxlanDevice};
 use crate::nexthops::Nexthops;
-use crate::speaker::Interest;
+use crate::speaker::{Interest, Notification};
 use crate::sysctl::Sysctl;
 
 pub use fight::Fight;
@@ -73,6 +73,10 @@ pub struct Reconciler {
     retry_now: bool,
     /// What the operator has to be told.
     fights: Vec<Fight>,
+    /// Batches of changes that the kernel has not answered yet.
+    on_their_way: usize,
+    /// What was told meanwhile: before or after those changes, nobody knows.
+    told_meanwhile: Vec<Notification>,
 }
 
 impl Reconciler {
@@ -97,6 +101,8 @@ impl Reconciler {
             dump_needed: true,
             retry_now: false,
             fights: Vec::new(),
+            on_their_way: 0,
+            told_meanwhile: Vec::new(),
         }
     }
 

@@ -76,6 +76,9 @@ impl Reconciler {
 
     /// Takes in something that the kernel told of its own accord.
     pub fn observe(&mut self, notification: Notification) {
+        if self.on_their_way > 0 && self.is_about_an_entry(&notification) {
+            self.told_meanwhile.push(notification.clone());
+        }
         match notification {
             Notification::Link(link) => self.observe_link(link),
             Notification::LinkGone(index) => self.observe_link_gone(index),
@@ -120,6 +123,28 @@ impl Reconciler {
                 }
             }
             Notification::Overrun => self.dump_needed = true,
+        }
+    }
+
+    /// Whether this is about an entry that a change on its way may be about, too.
+    /// Devices are read anew after each change of theirs.
+    fn is_about_an_entry(&self, notification: &Notification) -> bool {
+        match notification {
+            Notification::Address(address) | Notification::AddressGone(address) => {
+                self.owns_link(address.link)
+            }
+            Notification::Neighbour(link, ..)
+            | Notification::NeighbourGone(link, _)
+            | Notification::Fdb(link, ..)
+            | Notification::FdbGone(link, _) => self.owns_link(*link),
+            Notification::Nexthop(id, ..) | Notification::NexthopGone(id) => {
+                self.nexthops.entry(id).is_some()
+            }
+            Notification::Route { key, .. } | Notification::RouteGone(key, _) => {
+                self.routes.entry(key).is_some()
+            }
+            Notification::Sysctl(..) => true,
+            Notification::Link(_) | Notification::LinkGone(_) | Notification::Overrun => false,
         }
     }
 

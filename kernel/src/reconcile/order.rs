@@ -28,6 +28,7 @@ impl Reconciler {
             let removals: Vec<Change> = self.removals().take(room).collect();
             changes.extend(removals);
         }
+        self.on_their_way += usize::from(!changes.is_empty());
         for change in &changes {
             let fight = self.sent(change, now);
             self.fights.extend(fight);

@@ -34,6 +34,15 @@ impl Reconciler {
                 None => self.done(change),
             }
         }
+        self.on_their_way = self
+            .on_their_way
+            .saturating_sub(usize::from(!changes.is_empty()));
+        if self.on_their_way == 0 {
+            // Taken to come after the changes: at worst one is made twice.
+            for notification in std::mem::take(&mut self.told_meanwhile) {
+                self.observe(notification);
+            }
+        }
         fresh
     }
 

@@ -419,3 +419,24 @@ fn a_sysctl_that_somebody_changed_is_set_again_and_one_that_nobody_wants_is_let_
     };
     assert_eq!(world.run(Scope::All), [set]);
 }
+
+#[test]
+fn what_is_told_while_a_change_is_on_its_way_may_have_come_after_it() {
+    let mut world = World::new();
+    world.want_route("10.244.1.0/24", "10.99.0.2");
+    world.run(Scope::All);
+    let lose = |world: &mut World| {
+        let route = world.kernel.routes.remove(&key("10.244.1.0/24")).unwrap();
+        let gone = Notification::RouteGone(key("10.244.1.0/24"), route);
+        world.reconciler.observe(gone);
+    };
+    lose(&mut world);
+    let now = Instant::now();
+    let changes = world.reconciler.pending(now, Scope::All, 1000);
+    let refusals = world.kernel.apply(&changes).unwrap();
+    lose(&mut world);
+    world.reconciler.settle(&changes, &refusals, now);
+    assert_eq!(world.reconciler.drift(), 1);
+    world.run(Scope::All);
+    assert_eq!((world.prefixes().len(), world.reconciler.drift()), (1, 0));
+}
