@@ -342,6 +342,34 @@ fn another_mac_mtu_or_local_address_is_put_right_without_making_the_device_again
 }
 
 #[test]
+fn another_local_address_and_learning_are_wanted_without_making_the_device_again() {
+    in_namespace(async || {
+        let mut world = world_with_peers(OPTIONS);
+        let index = world.index("flannel.1");
+        let moved = VxlanDevice {
+            local: Some(address("10.99.0.77")),
+            learning: true,
+            mtu: 1400,
+            ..world.want_device()
+        };
+        world
+            .reconciler
+            .want(Entry::Device("flannel.1".into(), moved));
+        world.settle();
+        world.dump();
+        world.settle();
+        assert_eq!(world.index("flannel.1"), index);
+        assert_eq!(world.reconciler.drift(), 0);
+        let link = ip("-d link show flannel.1");
+        assert!(
+            link.contains("local 10.99.0.77") && !link.contains("nolearning"),
+            "{link}"
+        );
+        assert!(link.contains("mtu 1400"), "{link}");
+    });
+}
+
+#[test]
 fn another_port_makes_the_device_again() {
     in_namespace(async || {
         let mut world = world_with_peers(OPTIONS);
