@@ -3,6 +3,8 @@
 //! - `entries`: routes, nexthops, neighbours, FDB entries, addresses; one at a time and flushed.
 //! - `devices`: the VTEP device deleted, down, with another MTU or MAC.
 //! - `links`: the underlay link down and up, and networking restarted.
+//! - `nodes`: this node itself changed between two starts.
+//! - `peers`: leases that change while somebody meddles.
 //! - `sysctls`: forwarding and router advertisements.
 //! - `fights`: a program that insists.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -11,6 +13,8 @@ mod devices;
 mod entries;
 mod fights;
 mod links;
+mod nodes;
+mod peers;
 mod sysctls;
 
 use lab::{Daemon, Node, Plan, Shape, Stack, eventually};
