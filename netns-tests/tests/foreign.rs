@@ -138,7 +138,8 @@ fn foreign_things_stay(backend: &str) {
         eventually("the routes to the peer", READY, || routes() == count).unwrap();
     };
 
-    let mut daemon = node.start(&network.command()).unwrap();
+    let command = network.command().args(&["--vanished-grace", "0s"]);
+    let mut daemon = node.start(&command).unwrap();
     daemon.wait_ready(READY).unwrap();
     same("after the start");
     for mac in ["02:00:00:00:00:01", "02:00:00:00:00:02"] {

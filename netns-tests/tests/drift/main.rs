@@ -17,7 +17,7 @@ mod nodes;
 mod peers;
 mod sysctls;
 
-use lab::{Daemon, Node, Plan, Shape, Stack, eventually};
+use lab::{Daemon, DaemonCommand, Node, Plan, Shape, Stack, eventually};
 use netns_tests::{PodNetwork, READY, block_routes, config, data_plane, metric, subnet_key};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -36,6 +36,7 @@ const PEER_BLOCK: &str = "10.244.60.0-24&fd00:244:0:22::-64";
 /// One node of both families with a ready daemon, and one other node that is a key in etcd alone.
 struct Scene {
     daemon: Daemon,
+    command: DaemonCommand,
     network: PodNetwork,
     /// What has to be there again.
     whole: BTreeSet<String>,
@@ -54,13 +55,16 @@ impl Scene {
             _ => HOST_GW_PEER,
         };
         network.etcd.put(&subnet_key(PEER_BLOCK), peer).unwrap();
-        let mut daemon = network.node().start(&network.command()).unwrap();
+        // A vanished lease is believed at once: what is asked here is what the kernel then holds.
+        let command = network.command().args(&["--vanished-grace", "0s"]);
+        let mut daemon = network.node().start(&command).unwrap();
         daemon.wait_ready(READY).unwrap();
         let routes = || block_routes(network.node()).unwrap().len();
         eventually("both routes are there", READY, || routes() == 2).unwrap();
         let whole = data_plane(network.node()).unwrap();
         Self {
             daemon,
+            command,
             network,
             whole,
         }

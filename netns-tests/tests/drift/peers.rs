@@ -52,7 +52,7 @@ fn a_node_that_leaves_while_the_daemon_is_down_is_gone_after_its_start() {
     scene.daemon.terminate().unwrap();
     forget(&scene);
     assert_eq!(ours(&scene).len(), 2, "the kernel keeps what it has");
-    scene.daemon = scene.node().start(&scene.network.command()).unwrap();
+    scene.daemon = scene.node().start(&scene.command).unwrap();
     scene.daemon.wait_ready(READY).unwrap();
     eventually("nothing of it is left", READY, || {
         ![
