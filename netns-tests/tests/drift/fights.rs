@@ -44,3 +44,26 @@ fn a_program_that_insists_is_not_fought_at_full_speed_and_delays_nobody_else() {
     opponent.kill().unwrap();
     scene.is_whole("the program has stopped");
 }
+
+#[test]
+fn a_program_that_insists_is_named_once_with_its_protocol() {
+    let mut scene = Scene::new(VXLAN);
+    let opponent = insist(&scene);
+    let named = "route 10.244.60.0/24 metric 0: another program made it a route via 10.99.0.254";
+    eventually("it is named", READY, || {
+        scene.daemon.process().log_text().contains(named)
+    })
+    .unwrap();
+    let blows = opponent.log_text().len();
+    eventually("three hundred more blows", READY, || {
+        opponent.log_text().len() >= blows + 300
+    })
+    .unwrap();
+    let log = scene.daemon.process().log_text();
+    assert_eq!(log.matches("another program").count(), 1, "{log}");
+    let line = log.lines().find(|line| line.contains(named)).unwrap();
+    assert!(
+        line.contains("WARN") && line.contains("of protocol static"),
+        "{line}"
+    );
+}
