@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use kernel::{
-    Address, Change, Dump, Entry, Interest, Key, Link, Notification, Ownership, Reconciler,
+    Address, Change, Dump, Entry, Fight, Interest, Key, Link, Notification, Ownership, Reconciler,
     Refusal, Scope,
 };
 use subnet_alloc::{Block, Lease, LeaseEvent};
@@ -64,11 +64,11 @@ pub(crate) enum Output {
     Apply(Vec<Change>),
     /// Tell the operator what the kernel refused for the first time.
     Refused(Vec<(Change, Refusal)>),
-    /// Tell the operator about leases.
+    /// Tell the operator something.
     Notice(Notice),
 }
 
-/// What an operator should know about leases: never one for each lease.
+/// What an operator should know: never one for each lease.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Notice {
     /// So many leases of so many have vanished; their entries stay for so long.
@@ -92,6 +92,8 @@ pub(crate) enum Notice {
         known: usize,
         grace: Duration,
     },
+    /// Somebody changes an entry again and again.
+    Fight(Fight),
     /// No packets are sent to this many more leases.
     Skipped {
         count: usize,
@@ -195,6 +197,8 @@ impl Agent {
         if !self.refused.is_empty() {
             return Some(Output::Refused(std::mem::take(&mut self.refused)));
         }
+        let fights = self.reconciler.fights().into_iter();
+        self.notices.extend(fights.map(Notice::Fight));
         if let Some(notice) = self.notices.pop_front() {
             return Some(Output::Notice(notice));
         }

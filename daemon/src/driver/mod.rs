@@ -7,7 +7,7 @@
 //! leases.rs   what the store and the tenure tell
 //! changes.rs  what the operator and the underlay change under a running daemon
 //! files.rs    subnet.env, node.json, READY=1
-//! words.rs    what is said about leases
+//! words.rs    what is said to the operator
 //! ```
 
 mod begin;

@@ -1,4 +1,4 @@
-//! What the operator is told about leases.
+//! What the operator is told.
 
 use subnet_alloc::How;
 use tracing::{info, warn};
@@ -38,6 +38,7 @@ pub(super) fn say(notice: &Notice) {
             "the store has no leases for {stale} of the {known} routes that are in the kernel; they stay for {} s in case that it has lost them",
             grace.as_secs()
         ),
+        Notice::Fight(fight) => warn!("{fight}"),
         Notice::Skipped {
             count,
             example,
