@@ -12,6 +12,8 @@
 //! | `tests/drift/` | Does what somebody changes in the kernel come back at once? |
 //! | `tests/foreign.rs` | Does what others made stay as it is? |
 //! | `tests/table.rs` | Does a full routing table of somebody else cost anything? |
+//! | `tests/mixed.rs` | Can a cluster go over from flannel to Twill and back while pods talk? |
+//! | `tests/changes.rs` | What changes under running daemons, and do they follow? |
 //! | `tests/crowd.rs` | Do daemons that start at once all get a block? |
 //! | `tests/commands.rs` | Do the commands say and do what they promise? |
 //! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |
