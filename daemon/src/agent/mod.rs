@@ -92,8 +92,8 @@ pub(crate) enum Notice {
         known: usize,
         grace: Duration,
     },
-    /// Somebody changes an entry again and again.
-    Fight(Fight),
+    /// Somebody changes these entries again and again.
+    Fights(Vec<Fight>),
     /// No packets are sent to this many more leases.
     Skipped {
         count: usize,
@@ -197,8 +197,10 @@ impl Agent {
         if !self.refused.is_empty() {
             return Some(Output::Refused(std::mem::take(&mut self.refused)));
         }
-        let fights = self.reconciler.fights().into_iter();
-        self.notices.extend(fights.map(Notice::Fight));
+        let fights = self.reconciler.fights();
+        if !fights.is_empty() {
+            self.notices.push_back(Notice::Fights(fights));
+        }
         if let Some(notice) = self.notices.pop_front() {
             return Some(Output::Notice(notice));
         }

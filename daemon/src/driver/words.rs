@@ -5,6 +5,9 @@ use tracing::{info, warn};
 
 use crate::agent::Notice;
 
+/// Fights that break out together and are named; the rest is counted.
+const FIGHTS_NAMED: usize = 5;
+
 /// How a block came to this node.
 pub(super) fn how(how: How) -> &'static str {
     match how {
@@ -38,7 +41,14 @@ pub(super) fn say(notice: &Notice) {
             "the store has no leases for {stale} of the {known} routes that are in the kernel; they stay for {} s in case that it has lost them",
             grace.as_secs()
         ),
-        Notice::Fight(fight) => warn!("{fight}"),
+        Notice::Fights(fights) => {
+            for fight in fights.iter().take(FIGHTS_NAMED) {
+                warn!("{fight}");
+            }
+            if let Some(more @ 1..) = fights.len().checked_sub(FIGHTS_NAMED) {
+                warn!("{more} more entries are changed by other programs again and again");
+            }
+        }
         Notice::Skipped {
             count,
             example,
