@@ -156,7 +156,6 @@ impl<S: LeaseStore> Driver<S> {
             document,
             listening: false,
             underlay_due: None,
-            underlay_trouble: None,
             files: Files::default(),
             outside: None,
         })

@@ -49,7 +49,7 @@ impl<S: LeaseStore> Driver<S> {
     pub(super) fn heed_underlay(&mut self) {
         if self.is_underlay_as_planned() {
             self.underlay_due = None;
-            if self.underlay_trouble.take().is_some() {
+            if self.daemon.underlay_trouble.take().is_some() {
                 info!("the underlay is what it was: {}", self.plan.underlay);
             }
         } else if self.underlay_due.is_none() && self.listening {
@@ -64,13 +64,13 @@ impl<S: LeaseStore> Driver<S> {
         }
         match self.plan_for(&self.config, &self.document) {
             Ok(plan) => {
-                self.underlay_trouble = None;
+                self.daemon.underlay_trouble = None;
                 self.adopt(plan, "the underlay has changed");
             }
-            Err(why) if self.underlay_trouble.as_ref() != Some(&why) => {
+            Err(why) if self.daemon.underlay_trouble.as_ref() != Some(&why) => {
                 let before = &self.plan.underlay;
                 warn!("the underlay is not what it was: {why}; going on with {before}");
-                self.underlay_trouble = Some(why);
+                self.daemon.underlay_trouble = Some(why);
             }
             Err(_) => {}
         }

@@ -69,8 +69,6 @@ struct Driver<S> {
     listening: bool,
     /// When it is looked whether the underlay is still what it was.
     underlay_due: Option<Instant>,
-    /// What is wrong with it, as it was last said.
-    underlay_trouble: Option<String>,
     files: Files,
     /// Nothing where nftables cannot be spoken to.
     outside: Option<Outside>,

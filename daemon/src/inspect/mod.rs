@@ -35,6 +35,8 @@ pub(crate) struct Daemon {
     pub(crate) store: StoreState,
     /// What was written and is not followed, and why.
     pub(crate) refused: Option<String>,
+    /// Why the underlay is not what was planned with.
+    pub(crate) underlay_trouble: Option<String>,
     /// When the daemon was started.
     pub(crate) started: Instant,
     /// When the lease was last renewed.
@@ -64,6 +66,7 @@ impl Daemon {
             store_name,
             store: StoreState::Up,
             refused: None,
+            underlay_trouble: None,
             started,
             renewed: Instant::now(),
             ttl,

@@ -28,6 +28,8 @@ pub(crate) struct Status {
     pub(crate) backend: Option<String>,
     /// The underlay and why it was chosen.
     pub(crate) underlay: Option<String>,
+    /// Why it is not there any more as it was chosen.
+    pub(crate) underlay_trouble: Option<String>,
     /// This node's block.
     pub(crate) block: Option<String>,
     /// The MTU of pods.
@@ -75,6 +77,7 @@ impl Status {
             waiting: (!agent.is_ready()).then(|| unready(agent)),
             backend: Some(local.backend.to_string()),
             underlay: Some(local.underlay.to_string()),
+            underlay_trouble: daemon.underlay_trouble.clone(),
             block: Some(local.block.to_string()),
             pod_mtu: Some(local.pod_mtu()),
             hold,
@@ -128,6 +131,12 @@ impl Status {
             ("block", &self.block),
         ] {
             line(name, value.clone().unwrap_or_else(|| "-".to_owned()));
+        }
+        if let Some(trouble) = &self.underlay_trouble {
+            line(
+                "trouble",
+                format!("the underlay is not what it was: {trouble}"),
+            );
         }
         if let (Some(hold), Some(renewed), Some(ttl)) = (&self.hold, self.renewed_s, self.ttl_s) {
             line(
