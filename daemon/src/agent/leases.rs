@@ -60,6 +60,8 @@ impl Agent {
             };
             self.notices.push_back(notice);
         }
+        let namesakes = news.namesakes.into_iter();
+        self.notices.extend(namesakes.map(Notice::Namesake));
         if let Some((example, why)) = news.skipped.first().cloned() {
             let count = news.skipped.len();
             self.notices.push_back(Notice::Skipped {
@@ -151,6 +153,9 @@ impl Agent {
                 Err(why) => skipped.push((lease.block, why)),
             }
         }
+        for (block, remote) in &remotes {
+            self.note_namesake(block, remote, news);
+        }
         self.remotes = remotes.into_iter().collect();
         news.skipped.clone_from(&skipped);
         self.skipped = skipped.into_iter().collect();
@@ -168,6 +173,7 @@ impl Agent {
         let block = lease.block;
         match Remote::read(&lease, &self.local) {
             Ok(remote) => {
+                self.note_namesake(&block, &remote, news);
                 self.skipped.remove(&block);
                 self.replace(block, Some(remote), released);
             }
@@ -177,6 +183,14 @@ impl Agent {
                     news.skipped.push((block, why));
                 }
             }
+        }
+    }
+
+    /// Two nodes that claim in the same moment do not see each other's name.
+    fn note_namesake(&self, block: &Block, remote: &Remote, news: &mut News) {
+        let is_ours = |remote: &Remote| remote.node.as_deref() == Some(&*self.local.node);
+        if is_ours(remote) && !self.remotes.get(block).is_some_and(is_ours) {
+            news.namesakes.push(*block);
         }
     }
 
@@ -284,6 +298,7 @@ impl Agent {
 struct News {
     vanished: Vec<Block>,
     skipped: Vec<(Block, Skipped)>,
+    namesakes: Vec<Block>,
 }
 
 /// The older lease first, so that the younger one has the last word.

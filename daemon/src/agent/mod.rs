@@ -94,6 +94,8 @@ pub(crate) enum Notice {
     },
     /// Somebody changes these entries again and again.
     Fights(Vec<Fight>),
+    /// Another node has this node's name, and this block.
+    Namesake(Block),
     /// No packets are sent to this many more leases.
     Skipped {
         count: usize,

@@ -546,3 +546,19 @@ fn leases_that_are_passed_over_are_told_of_once() {
         world.notices
     );
 }
+
+#[test]
+fn another_node_with_this_nodes_name_is_named_once() {
+    let mut world = World::new(vxlan());
+    world.tell(vec![LeaseEvent::Reset(vec![])]);
+    let namesake = || {
+        let mut lease = lease(5, 5, 5, 5);
+        lease.attrs.node = Some("node1".into());
+        LeaseEvent::Put(lease)
+    };
+    world.tell(vec![namesake(), put(3)]);
+    world.tell(vec![namesake()]);
+    let block = lease(5, 5, 5, 5).block;
+    assert_eq!(world.notices, [Notice::Namesake(block)]);
+    assert_eq!(world.routes().len(), 2);
+}

@@ -1,7 +1,7 @@
 //! What the operator is told.
 
 use subnet_alloc::How;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::agent::Notice;
 
@@ -49,6 +49,9 @@ pub(super) fn say(notice: &Notice) {
                 warn!("{more} more entries are changed by other programs again and again");
             }
         }
+        Notice::Namesake(block) => error!(
+            "the node that has block {block} has this node's name; whichever is restarted may take the other's block: give one of them another --node-name"
+        ),
         Notice::Skipped {
             count,
             example,
