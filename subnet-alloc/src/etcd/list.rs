@@ -7,7 +7,7 @@ use crate::store::{Listing, StoreError};
 
 use super::endpoints::Endpoints;
 use super::error::is_too_large;
-use super::keys::{Keys, revision};
+use super::keys::{Keys, end_of, revision};
 
 /// Keys in the first page: a quarter of a megabyte.
 const FIRST_PAGE: i64 = 1000;
@@ -149,13 +149,4 @@ fn into_get(part: TxnOpResponse) -> Option<GetResponse> {
         TxnOpResponse::Get(get) => Some(get),
         _ => None,
     }
-}
-
-/// The first key behind all that begin with this, which ends in `/`.
-fn end_of(prefix: &str) -> Vec<u8> {
-    let mut end = prefix.as_bytes().to_vec();
-    if let Some(last) = end.last_mut() {
-        *last += 1;
-    }
-    end
 }
