@@ -123,11 +123,13 @@ proptest! {
     ) {
         let mut update = BgpUpdateMessage::new();
         update.updates = BgpAddrs::IPV4U(nets.iter().map(|p| BgpAddrV4::new(p.address(), crate::Net::length(p))).collect());
-        let seq = BgpASseq { value: path.iter().map(|a| BgpAS::new(*a)).collect() };
+        // Version 0.6.0 writes a sequence with the type of a set and a set with that of a sequence.
+        let path: BTreeSet<u32> = path.into_iter().collect();
+        let seq = BgpASset { value: path.iter().map(|a| BgpAS::new(*a)).collect() };
         let set: BTreeSet<BgpCommunity> = communities.iter().map(|c| BgpCommunity { value: *c }).collect();
         update.attrs = vec![
             BgpAttrItem::Origin(BgpOrigin::new(BgpAttrOrigin::Egp)),
-            BgpAttrItem::ASPath(BgpASpath { value: vec![BgpASitem::Seq(seq)] }),
+            BgpAttrItem::ASPath(BgpASpath { value: vec![BgpASitem::Set(seq)] }),
             BgpAttrItem::NextHop(BgpNextHop::new(Ipv4Addr::new(10, 99, 0, 10).into())),
             BgpAttrItem::MED(BgpMED::new(med)),
             BgpAttrItem::LocalPref(BgpLocalpref::new(local_pref)),
@@ -140,7 +142,7 @@ proptest! {
         let announced = &read.announced[0];
         prop_assert_eq!(&announced.prefixes, &Prefixes::V4(nets));
         let ours = &announced.attributes;
-        prop_assert_eq!(ours.as_path.iter().map(|a| a.0).collect::<Vec<_>>(), path);
+        prop_assert_eq!(ours.as_path.iter().map(|a| a.0).collect::<Vec<_>>(), path.into_iter().collect::<Vec<_>>());
         prop_assert_eq!((ours.med, ours.local_pref, ours.origin), (Some(med), Some(local_pref), Origin::Egp));
         prop_assert_eq!(&ours.communities, &set.iter().map(|c| Community(c.value)).collect::<Vec<_>>());
     }
