@@ -3,6 +3,7 @@
 mod family;
 mod ident;
 mod prefix;
+pub mod session;
 pub mod wire;
 
 pub use family::{Families, Family};
