@@ -2,6 +2,7 @@
 
 mod family;
 mod ident;
+pub mod peer;
 mod prefix;
 pub mod session;
 pub mod wire;

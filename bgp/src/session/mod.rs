@@ -13,7 +13,7 @@ use fsm::{Reaction, Stimulus, react};
 pub use terms::{Agreed, Terms};
 
 use crate::wire::{
-    Broken, HEADER, Kind, MAX_MESSAGE, Message, Notification, Open, Refresh, Rules, Update,
+    Broken, Cease, HEADER, Kind, MAX_MESSAGE, Message, Notification, Open, Refresh, Rules, Update,
     decode_message, encode_keepalive, encode_notification, encode_open, frame,
 };
 
@@ -141,6 +141,13 @@ impl Session {
             self.send(encode_notification(&why).into(), now);
             self.end(Cause::WeSaid(why));
         }
+    }
+
+    /// Ends the session as the loser of two. What it wanted to say or tell is dropped: a KEEPALIVE would make the peer believe
+    /// that this one is up.
+    pub fn lose(&mut self, now: Instant) {
+        self.outputs.clear();
+        self.stop(Notification::cease(Cease::Collision), now);
     }
 
     /// Ends the session without a word, as if TCP had gone.
