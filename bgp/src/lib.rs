@@ -4,6 +4,7 @@ mod family;
 mod ident;
 pub mod peer;
 mod prefix;
+pub mod rib;
 pub mod session;
 pub mod wire;
 
