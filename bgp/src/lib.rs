@@ -3,6 +3,7 @@
 mod family;
 mod ident;
 pub mod peer;
+pub mod policy;
 mod prefix;
 pub mod rib;
 pub mod session;
