@@ -7,6 +7,7 @@ pub mod policy;
 mod prefix;
 pub mod rib;
 pub mod session;
+pub mod speaker;
 pub mod wire;
 
 pub use family::{Families, Family};

@@ -1,0 +1,7 @@
+//! Speakers among themselves, over wires that a test can see and cut.
+
+mod net;
+mod restart;
+mod routes;
+mod sessions;
+mod slow;
