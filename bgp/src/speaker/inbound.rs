@@ -110,7 +110,7 @@ impl Speaker {
                     self.conns.remove(&conn);
                     self.outputs.push_back(Output::Close(conn));
                 }
-                peer::Output::Up(connection, agreed) => self.came_up(id, connection, agreed, now),
+                peer::Output::Up(connection, agreed) => self.came_up(id, connection, &agreed, now),
                 peer::Output::Update(update) => self.updated(id, update, now),
                 peer::Output::Refresh(refresh) => self.refreshed(id, refresh, now),
                 peer::Output::Down(cause, agreed) => self.went_down(id, cause, &agreed, now),
@@ -126,7 +126,7 @@ impl Speaker {
         }
     }
 
-    fn came_up(&mut self, id: PeerId, connection: Connection, agreed: Agreed, now: Instant) {
+    fn came_up(&mut self, id: PeerId, connection: Connection, agreed: &Agreed, now: Instant) {
         let Some(neighbour) = self.peers.get_mut(&id) else {
             return;
         };
@@ -142,7 +142,7 @@ impl Speaker {
         neighbour.judge = Some(Arc::new(neighbour.judge_for(&self.config)));
         neighbour.warned = false;
         self.event(Event::Up(id));
-        self.await_end_of_rib(id, &agreed, now);
+        self.await_end_of_rib(id, agreed, now);
         self.join_group(id);
         if let Some(neighbour) = self.peers.get_mut(&id) {
             for family in agreed.rules.families.iter() {
