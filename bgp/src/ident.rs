@@ -4,7 +4,7 @@ use std::fmt::{self, Debug, Display};
 use std::net::Ipv4Addr;
 
 /// The number of an autonomous system, four octets wide (RFC 6793). 0 is nobody (RFC 7607).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Asn(pub u32);
 
 impl Asn {
@@ -30,7 +30,7 @@ impl Debug for Asn {
 }
 
 /// The BGP identifier of a speaker: four octets, written like an IPv4 address, never 0 (RFC 6286).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouterId(pub Ipv4Addr);
 
 impl RouterId {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::wire::Attributes;
@@ -17,7 +18,7 @@ impl PeerId {
 
 /// What is known of routes with the same attributes: as the import policy left them, and as the peer sent them where that
 /// differs, so that another policy can be applied without asking the peer.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Known {
     /// What is decided with.
     pub attributes: Attributes,
@@ -115,9 +116,12 @@ impl Path {
 }
 
 /// Keeps one copy of equal attributes.
+///
+/// Ordered by a hash before the content, so that finding one mostly compares numbers. Attributes that a peer makes collide
+/// cost comparisons of content, and no more of them than the logarithm of how many there are.
 #[derive(Debug, Default)]
 pub struct Interner {
-    all: BTreeSet<Arc<Known>>,
+    all: BTreeSet<(u64, Arc<Known>)>,
     sweep_at: usize,
 }
 
@@ -127,20 +131,21 @@ impl Interner {
 
     /// The one copy of these.
     pub fn intern(&mut self, known: Known) -> Arc<Known> {
-        if let Some(kept) = self.all.get(&known) {
+        let key = (hash(&known), Arc::new(known));
+        if let Some((_, kept)) = self.all.get(&key) {
             return kept.clone();
         }
         if self.all.len() >= self.sweep_at.max(Interner::FEW) {
             self.sweep();
         }
-        let known = Arc::new(known);
-        self.all.insert(known.clone());
+        let known = key.1.clone();
+        self.all.insert(key);
         known
     }
 
     /// Forgets what nobody uses.
     pub fn sweep(&mut self) {
-        self.all.retain(|known| Arc::strong_count(known) > 1);
+        self.all.retain(|(_, known)| Arc::strong_count(known) > 1);
         self.sweep_at = 2 * self.all.len();
     }
 
@@ -153,6 +158,13 @@ impl Interner {
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
+}
+
+/// The same for the same content on every run: the standard hasher begins with fixed keys.
+fn hash(known: &Known) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    known.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

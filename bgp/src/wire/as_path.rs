@@ -13,7 +13,7 @@ const MOST_IN_SEGMENT: usize = 255;
 ///
 /// AS_SET is refused on reading (RFC 9774), and so are confederation segments (RFC 5065: no peer of ours is in one), AS 0
 /// (RFC 7607), and segments that are empty or cut off.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct AsPath(Box<[u8]>);
 
 impl AsPath {

@@ -8,7 +8,7 @@ use crate::wire::as_path::AsPath;
 use crate::wire::community::{Community, ExtendedCommunity, LargeCommunity};
 
 /// How the first speaker came to know a route. Lower is preferred.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[repr(u8)]
 pub enum Origin {
     /// From the AS itself.
@@ -21,7 +21,7 @@ pub enum Origin {
 }
 
 /// Where packets for a route go next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum NextHop {
     /// An IPv4 address.
     V4(Ipv4Addr),
@@ -55,7 +55,7 @@ impl Display for NextHop {
 }
 
 /// Who aggregated a route (RFC 4271 section 5.1.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Aggregator {
     /// Its AS.
     pub asn: Asn,
@@ -64,7 +64,7 @@ pub struct Aggregator {
 }
 
 /// An optional transitive attribute that we do not know and pass on with the Partial bit (RFC 4271 section 5).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Unknown {
     /// The type code.
     pub code: u8,
@@ -73,7 +73,7 @@ pub struct Unknown {
 }
 
 /// Everything that is said about a route. Lists are sorted and without duplicates, so that equal attributes are equal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attributes {
     /// Where packets go next.
     pub next_hop: NextHop,

@@ -4,15 +4,15 @@ use std::fmt::{self, Debug, Display};
 use std::str::FromStr;
 
 /// A community of four octets (RFC 1997), written `64512:100`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Community(pub u32);
 
 /// An extended community of eight octets (RFC 4360), written in hexadecimal.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExtendedCommunity(pub [u8; 8]);
 
 /// A large community of three numbers (RFC 8092), written `64512:1:2`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LargeCommunity(pub [u32; 3]);
 
 impl Community {
