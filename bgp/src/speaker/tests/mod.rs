@@ -1,5 +1,6 @@
 //! Speakers among themselves, over wires that a test can see and cut.
 
+mod chaos;
 mod net;
 mod restart;
 mod routes;

@@ -156,7 +156,10 @@ impl Net {
     pub(super) fn settle(&mut self) {
         let all: Vec<u8> = self.nodes.keys().copied().collect();
         all.into_iter().for_each(|n| self.collect(n));
+        let mut carried = 0;
         while let Some((n, output)) = self.todo.pop_front() {
+            carried += 1;
+            assert!(carried < 200_000, "they talk without end: {n} {output:?}");
             self.carry(n, output);
         }
     }
