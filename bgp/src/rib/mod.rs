@@ -15,6 +15,7 @@ mod path;
 mod source;
 mod table;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ pub struct Count {
     pub received: usize,
     /// Those that may be used.
     pub accepted: usize,
+    /// Those told in the present round; the rest is stale.
+    pub fresh: usize,
 }
 
 /// Changes of one family.
@@ -116,6 +119,7 @@ impl Rib {
     /// Takes a path in; the change that it makes.
     pub fn put<P: InRib>(&mut self, prefix: P, path: Path) -> Option<Change<P>> {
         let (from, accepted) = (path.from, path.refusal.is_none());
+        let fresh = !self.around.is_stale(&path, P::FAMILY);
         let (table, around) = P::table(self);
         let (before, change) = table.put(prefix, path, around);
         if let Some(before) = before {
@@ -124,6 +128,7 @@ impl Rib {
         let count = self.count_mut(from, P::FAMILY);
         count.received += 1;
         count.accepted += usize::from(accepted);
+        count.fresh += usize::from(fresh);
         change
     }
 
@@ -139,7 +144,9 @@ impl Rib {
 
     /// Takes out all paths of a peer, or only those of earlier rounds.
     pub fn sweep<P: InRib>(&mut self, from: PeerId, only_stale: bool) -> Changes<P> {
-        if self.count(from, P::FAMILY).received == 0 {
+        // A pass over the whole table is worth it only where there is something to find.
+        let count = self.count(from, P::FAMILY);
+        if count.received == 0 || (only_stale && count.fresh == count.received) {
             return Vec::new();
         }
         let round = self
@@ -148,6 +155,7 @@ impl Rib {
             .map(|source| source.round(P::FAMILY));
         let goes = |path: &Path| path.from == from && !(only_stale && round == Some(path.round));
         let mut gone = Count::default();
+        let present = |path: &Path| round == Some(path.round);
         let (table, around) = P::table(self);
         let changes = table.touch_all(around, around, |_, path| {
             if !goes(path) {
@@ -155,11 +163,13 @@ impl Rib {
             }
             gone.received += 1;
             gone.accepted += usize::from(path.refusal.is_none());
+            gone.fresh += usize::from(present(path));
             Touch::Remove
         });
         let count = self.count_mut(from, P::FAMILY);
         count.received -= gone.received;
         count.accepted -= gone.accepted;
+        count.fresh -= gone.fresh;
         changes
     }
 
@@ -236,6 +246,14 @@ impl Rib {
         counts.map_or(Count::default(), |counts| counts[family as usize])
     }
 
+    /// The next hops that paths have, or had not long ago: those that the kernel is to be asked about.
+    pub fn next_hops(&self) -> BTreeSet<IpAddr> {
+        self.interner
+            .iter()
+            .map(|known| known.attributes.next_hop.address())
+            .collect()
+    }
+
     /// How many prefixes there are in a family.
     pub fn prefixes(&self, family: Family) -> usize {
         match family {
@@ -277,10 +295,20 @@ impl Rib {
         P::table_of(self).chosen(prefix, &self.around)
     }
 
+    /// Begins a new round of a peer: everything that it has told so far is stale.
+    pub fn begin_round(&mut self, from: PeerId, family: Family) {
+        if let Some(source) = self.around.source_mut(from) {
+            source.begin_round(family);
+            self.count_mut(from, family).fresh = 0;
+        }
+    }
+
     fn uncount(&mut self, path: &Path, family: Family) {
+        let fresh = !self.around.is_stale(path, family);
         let count = self.count_mut(path.from, family);
         count.received -= 1;
         count.accepted -= usize::from(path.refusal.is_none());
+        count.fresh -= usize::from(fresh);
     }
 
     fn count_mut(&mut self, from: PeerId, family: Family) -> &mut Count {

@@ -149,6 +149,11 @@ impl Interner {
         self.sweep_at = 2 * self.all.len();
     }
 
+    /// All of them, used or not.
+    pub fn iter(&self) -> impl Iterator<Item = &Known> {
+        self.all.iter().map(|(_, known)| &**known)
+    }
+
     /// How many different ones there are, used or not.
     pub fn len(&self) -> usize {
         self.all.len()

@@ -40,7 +40,7 @@ impl Source {
     }
 
     /// Begins a new round: everything told so far is stale.
-    pub fn begin_round(&mut self, family: Family) {
+    pub(super) fn begin_round(&mut self, family: Family) {
         let round = &mut self.rounds[family as usize];
         *round = round.wrapping_add(1);
     }
@@ -81,7 +81,7 @@ impl Surroundings {
     }
 
     /// The same, to begin a round.
-    pub fn source_mut(&mut self, id: PeerId) -> Option<&mut Source> {
+    pub(super) fn source_mut(&mut self, id: PeerId) -> Option<&mut Source> {
         self.sources.get_mut(usize::from(id.0))?.as_mut()
     }
 

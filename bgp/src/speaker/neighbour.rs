@@ -13,6 +13,9 @@ use crate::speaker::config::{Config, PeerConfig, PeerName};
 use crate::speaker::outbox::Outbox;
 use crate::wire::{Cease, GracefulRestart, Notification};
 
+/// The shortest time between two refreshes that a peer begins.
+const REFRESH_PAUSE: Duration = Duration::from_secs(10);
+
 /// A peer as the speaker sees it.
 #[derive(Debug)]
 pub(super) struct Neighbour {
@@ -30,6 +33,8 @@ pub(super) struct Neighbour {
     pub(super) outbox: Outbox,
     /// By family: until when what is stale of this peer is kept; `None`: nothing is stale.
     pub(super) stale_until: [Option<Instant>; 2],
+    /// By family: when it last said that all its routes follow.
+    refresh_begun: [Option<Instant>; 2],
     /// Whether it was said that it announces many prefixes.
     pub(super) warned: bool,
 }
@@ -50,6 +55,7 @@ impl Neighbour {
             judge: None,
             outbox: Outbox::default(),
             stale_until: [None; 2],
+            refresh_begun: [None; 2],
             warned: false,
             config,
         }
@@ -96,6 +102,17 @@ impl Neighbour {
             next_hop_self: self.config.next_hop_self,
             drain,
         })
+    }
+
+    /// Whether a mark that all its routes follow is taken. Each makes for a pass over the whole table, so a peer that marks
+    /// without end is not listened to: nothing is stale then, and nothing is lost.
+    pub(super) fn may_begin_refresh(&mut self, family: Family, now: Instant) -> bool {
+        let begun = &mut self.refresh_begun[family as usize];
+        let may = begun.is_none_or(|begun| now.duration_since(begun) >= REFRESH_PAUSE);
+        if may {
+            *begun = Some(now);
+        }
+        may
     }
 
     /// When the next of what is stale has to go.

@@ -40,7 +40,7 @@ impl Speaker {
             Some(until) => {
                 // What was stale before this restart has had its chance (RFC 4724 section 4.2).
                 self.sweep(id, family, true);
-                self.begin_round(id, family);
+                self.rib.begin_round(id, family);
                 self.set_stale_until(id, family, Some(until));
             }
             None => {
@@ -84,7 +84,12 @@ impl Speaker {
         }
         match refresh.kind {
             RefreshKind::Request => {
-                if enhanced {
+                // Who asks again before it has been told everything is told from the start, within the same marks.
+                let marked = neighbour
+                    .outbox
+                    .walk_of(family)
+                    .is_some_and(|walk| walk.marked);
+                if enhanced && !marked {
                     let begin = Refresh {
                         kind: RefreshKind::Begin,
                         ..refresh
@@ -93,9 +98,9 @@ impl Speaker {
                 }
                 neighbour.outbox.walk(family, enhanced);
             }
-            RefreshKind::Begin if enhanced => {
+            RefreshKind::Begin if enhanced && neighbour.may_begin_refresh(family, now) => {
                 let until = now + self.config.restart.sync_time;
-                self.begin_round(id, family);
+                self.rib.begin_round(id, family);
                 self.set_stale_until(id, family, Some(until));
             }
             RefreshKind::End if enhanced => self.heard_all(id, family),
@@ -144,12 +149,6 @@ impl Speaker {
     pub(super) fn set_stale_until(&mut self, id: PeerId, family: Family, until: Option<Instant>) {
         if let Some(neighbour) = self.peers.get_mut(&id) {
             neighbour.stale_until[family as usize] = until;
-        }
-    }
-
-    fn begin_round(&mut self, id: PeerId, family: Family) {
-        if let Some(source) = self.rib.around_mut().source_mut(id) {
-            source.begin_round(family);
         }
     }
 
