@@ -31,12 +31,16 @@ const RULES: Rules = Rules {
 };
 
 fn main() {
-    // By themselves, so that memory is not what an earlier one left: `cargo bench -p bgp -- 1000000 1000`.
+    // By themselves, so that memory is not what an earlier one left: `cargo bench -p bgp -- 1000000 1000`,
+    // or any one number for the decision.
     let numbers: Vec<u32> = std::env::args()
         .filter_map(|arg| arg.parse().ok())
         .collect();
     if let [routes, per_set] = numbers[..] {
         return load(routes, per_set);
+    }
+    if let [_] = numbers[..] {
+        return decision();
     }
     codec();
     for (routes, per_set) in [

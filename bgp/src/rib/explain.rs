@@ -83,7 +83,7 @@ pub(super) fn explain(
     let explained = |(path, fate): (&Path, &Fate)| ExplainedPath {
         from: path.from,
         attributes: path.known.attributes.clone(),
-        received: path.known.received.clone(),
+        received: path.known.received.as_deref().cloned(),
         fate: *fate,
         stale: around.is_stale(path, family),
     };

@@ -23,7 +23,7 @@ pub struct Known {
     /// What is decided with.
     pub attributes: Attributes,
     /// What the peer sent, where the policy changed something.
-    pub received: Option<Attributes>,
+    pub received: Option<Box<Attributes>>,
 }
 
 impl Known {
@@ -37,7 +37,7 @@ impl Known {
 
     /// What the peer sent.
     pub fn received(&self) -> &Attributes {
-        self.received.as_ref().unwrap_or(&self.attributes)
+        self.received.as_deref().unwrap_or(&self.attributes)
     }
 }
 

@@ -283,7 +283,7 @@ impl Speaker {
             let fresh = match &refused {
                 Ok(Some(changed)) => Known {
                     attributes: changed.clone(),
-                    received: Some(said.clone()),
+                    received: Some(Box::new(said.clone())),
                 },
                 _ => Known::as_sent(said.clone()),
             };
@@ -328,7 +328,7 @@ impl Speaker {
 fn with(attributes: Attributes, as_sent: &Known) -> Known {
     Known {
         attributes,
-        received: Some(as_sent.attributes.clone()),
+        received: Some(Box::new(as_sent.attributes.clone())),
     }
 }
 
