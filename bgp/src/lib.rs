@@ -20,8 +20,8 @@
 //!   peer by itself, with [`speaker::Event::Synced`].
 //! * [`speaker::Output::Event`] -> log and counters.
 //!
-//! To stop for good, shut the peers down and carry out what comes of it. To stop for a restart, close the sockets and say
-//! nothing: peers that speak graceful restart keep the routes.
+//! To stop for good, give it [`speaker::Input::Stop`] and carry out what comes of it. To stop for a restart, close the sockets
+//! and say nothing: peers that speak graceful restart keep the routes.
 //!
 //! Everything is ordered and nothing is by chance but the pauses between attempts to connect, whose seed is an argument: the
 //! same events in the same order give the same outputs.

@@ -60,6 +60,9 @@ pub enum Input<'a> {
     Refresh(PeerName),
     /// Ends the session and makes another, on an operator's word (RFC 9003).
     Reset(PeerName, String),
+    /// Ends all sessions for good and tells the peers why (RFC 9003): none of them keeps our routes. To come back soon, close
+    /// the connections instead and say nothing.
+    Stop(String),
     /// We are going away, or not any more (RFC 8326): peers use other paths where they have some.
     Drain(bool),
 }

@@ -127,6 +127,7 @@ impl Speaker {
             Input::RemovePeer(name) => self.remove_peer(&name, now),
             Input::Refresh(name) => self.ask_for_refresh(&name, now),
             Input::Reset(name, text) => self.reset(&name, &text, now),
+            Input::Stop(text) => self.stop(&text, now),
             Input::Drain(drain) => self.set_drain(drain),
         }
         self.settle(now);
@@ -181,6 +182,16 @@ impl Speaker {
         let why = Notification::administrative(Cease::Reset, text);
         if let Some(id) = self.names.get(name).copied() {
             self.with_peer(id, now, |neighbour| neighbour.peer.reset(&why, now));
+        }
+    }
+
+    fn stop(&mut self, text: &str, now: Instant) {
+        let ids: Vec<PeerId> = self.peers.keys().copied().collect();
+        for id in ids {
+            self.with_peer(id, now, |neighbour| {
+                let why = Notification::administrative(Cease::Shutdown, text);
+                neighbour.peer.shut(&neighbour.farewell(why), now);
+            });
         }
     }
 

@@ -162,3 +162,18 @@ fn a_reset_by_an_operator_brings_a_new_session_and_keeps_the_routes_meanwhile() 
     );
     assert_eq!(net.events(1, |e| matches!(e, Event::Up(_))), 2);
 }
+
+#[test]
+fn who_stops_for_good_says_so_and_nobody_keeps_its_routes() {
+    let mut net = Net::mesh(3);
+    net.input(2, Input::Stop("decommissioned".to_owned()));
+    net.settle();
+    for n in [1, 3] {
+        let told: Vec<_> = net.nodes[&n].events.iter().filter_map(told).collect();
+        assert_eq!(
+            told,
+            [(6, Cease::HardReset as u8, Some("decommissioned".to_owned()))]
+        );
+        assert_eq!(net.nodes[&n].kernel.len(), 1);
+    }
+}
