@@ -156,6 +156,8 @@ impl Speaker {
         let waited = self.peers.get(&id).is_some_and(|n| !n.is_synced(family));
         self.set_stale_until(id, family, None);
         if waited {
+            // What has been said must be in the kernel before anything is removed because it has not been said.
+            self.pass_on_changes();
             self.event(Event::Synced(id, family, by));
         }
     }

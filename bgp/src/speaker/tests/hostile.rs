@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use super::net::*;
 use crate::ident::{Asn, RouterId};
 use crate::peer::ConnId;
-use crate::speaker::{Input, Output, Speaker};
+use crate::speaker::{Event, Input, Output, Speaker};
 use crate::wire::{
     AsPath, Attributes, Capabilities, NextHop, Open, Refresh, RefreshKind, encode_announce,
-    encode_keepalive, encode_open, encode_refresh, encode_withdraw,
+    encode_end_of_rib, encode_keepalive, encode_open, encode_refresh, encode_withdraw,
 };
 
 const CONN: ConnId = ConnId(1);
@@ -173,4 +173,16 @@ fn marking_without_end_makes_nothing_stale_the_second_time() {
     assert!(speaker.explain(prefix("10.1.0.0/16")).is_some());
     speaker.handle_input(Input::Bytes(CONN, &empty), now + seconds(10));
     assert!(speaker.explain(prefix("10.1.0.0/16")).is_none());
+}
+
+#[test]
+fn what_a_peer_said_is_installed_before_it_is_told_that_this_was_all() {
+    let (mut speaker, now) = speaker();
+    drain(&mut speaker);
+    let said = [announcement(1), encode_end_of_rib(crate::Family::Ipv4)].concat();
+    speaker.handle_input(Input::Bytes(CONN, &said), now);
+    let outputs: Vec<_> = std::iter::from_fn(|| speaker.poll_output()).collect();
+    let at = |wanted: fn(&Output) -> bool| outputs.iter().position(wanted).unwrap();
+    let installed = at(|output| matches!(output, Output::Routes(_)));
+    assert!(installed < at(|output| matches!(output, Output::Event(Event::Synced(..)))));
 }
