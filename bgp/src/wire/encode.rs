@@ -167,19 +167,7 @@ fn reach_head<P: Net>(next_hop: NextHop) -> Vec<u8> {
 /// All attributes but the multiprotocol ones. What an external peer must not see is left out.
 fn encode_attributes(attributes: &Attributes, classic: bool, rules: &Rules, out: &mut Vec<u8>) {
     let internal = rules.peering == Peering::Internal;
-    encode(WELL_KNOWN, code::ORIGIN, &[attributes.origin as u8], out);
-    match rules.four_octet_as {
-        true => encode(WELL_KNOWN, code::AS_PATH, attributes.as_path.wire(), out),
-        false => encode(
-            WELL_KNOWN,
-            code::AS_PATH,
-            &attributes.as_path.two_octet_wire(),
-            out,
-        ),
-    }
-    if let (true, NextHop::V4(address)) = (classic, attributes.next_hop) {
-        encode(WELL_KNOWN, code::NEXT_HOP, &address.octets(), out);
-    }
+    encode_mandatory(attributes, classic, rules, out);
     if let Some(med) = attributes.med {
         encode(OPTIONAL, code::MED, &med.to_be_bytes(), out);
     }
@@ -199,21 +187,8 @@ fn encode_attributes(attributes: &Attributes, classic: bool, rules: &Rules, out:
         |c| c.0.to_be_bytes(),
         out,
     );
-    if let (true, Some(id)) = (internal, attributes.originator_id) {
-        encode(
-            OPTIONAL,
-            code::ORIGINATOR_ID,
-            &id.to_bits().to_be_bytes(),
-            out,
-        );
-    }
-    if internal && !attributes.cluster_list.is_empty() {
-        let list: Vec<u8> = attributes
-            .cluster_list
-            .iter()
-            .flat_map(|id| id.to_be_bytes())
-            .collect();
-        encode(OPTIONAL, code::CLUSTER_LIST, &list, out);
+    if internal {
+        encode_reflected(attributes, out);
     }
     put_list(
         code::EXTENDED_COMMUNITIES,
@@ -242,6 +217,43 @@ fn encode_attributes(attributes: &Attributes, classic: bool, rules: &Rules, out:
             &unknown.value,
             out,
         );
+    }
+}
+
+/// ORIGIN, AS_PATH, and NEXT_HOP where the routes stand in the classic place.
+fn encode_mandatory(attributes: &Attributes, classic: bool, rules: &Rules, out: &mut Vec<u8>) {
+    encode(WELL_KNOWN, code::ORIGIN, &[attributes.origin as u8], out);
+    match rules.four_octet_as {
+        true => encode(WELL_KNOWN, code::AS_PATH, attributes.as_path.wire(), out),
+        false => encode(
+            WELL_KNOWN,
+            code::AS_PATH,
+            &attributes.as_path.two_octet_wire(),
+            out,
+        ),
+    }
+    if let (true, NextHop::V4(address)) = (classic, attributes.next_hop) {
+        encode(WELL_KNOWN, code::NEXT_HOP, &address.octets(), out);
+    }
+}
+
+/// What reflectors within an AS have added (RFC 4456).
+fn encode_reflected(attributes: &Attributes, out: &mut Vec<u8>) {
+    if let Some(id) = attributes.originator_id {
+        encode(
+            OPTIONAL,
+            code::ORIGINATOR_ID,
+            &id.to_bits().to_be_bytes(),
+            out,
+        );
+    }
+    let list: Vec<u8> = attributes
+        .cluster_list
+        .iter()
+        .flat_map(|id| id.to_be_bytes())
+        .collect();
+    if !list.is_empty() {
+        encode(OPTIONAL, code::CLUSTER_LIST, &list, out);
     }
 }
 
