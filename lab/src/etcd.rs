@@ -10,6 +10,9 @@ use std::time::Duration;
 const CLIENT_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
 
+/// Removes the table whether it is there or not.
+const NO_CUT: &str = "add table inet cut; delete table inet cut";
+
 /// How long a cluster may take to elect its leader.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -219,30 +222,28 @@ impl Member {
         self.wait_healthy()
     }
 
-    /// Loses all packets from and to these machines in silence, from here on; from all if there is none.
+    /// Loses all packets from and to these machines in silence, from here on, and no others'; of everybody when there
+    /// is none.
     pub fn cut_off(&self, others: &[IpAddr]) -> Result<()> {
-        self.let_in()?;
-        let drop = |hook: &str, way: &str| {
+        let chain = |hook: &str, way: &str| {
             let chain =
                 format!("add chain inet cut {hook} {{ type filter hook {hook} priority 0; }}");
-            let all = format!("add rule inet cut {hook} drop");
-            let rule = |ip: &IpAddr| {
-                let family = if ip.is_ipv4() { "ip" } else { "ip6" };
-                format!("add rule inet cut {hook} {family} {way} {ip} drop")
+            let rules = match others {
+                [] => vec!["drop".to_owned()],
+                _ => others.iter().map(|ip| drop_rule(*ip, way)).collect(),
             };
-            let rules: Vec<String> = match others {
-                [] => vec![all],
-                _ => others.iter().map(rule).collect(),
-            };
-            format!("{chain}; {}; ", rules.join("; "))
+            let rules = rules
+                .iter()
+                .map(|rule| format!("; add rule inet cut {hook} {rule}"));
+            chain + &rules.collect::<String>()
         };
-        let text = drop("input", "saddr") + &drop("output", "daddr");
-        self.nft(&format!("add table inet cut; {text}"))
+        let (from, to) = (chain("input", "saddr"), chain("output", "daddr"));
+        self.nft(&format!("{NO_CUT}; add table inet cut; {from}; {to}"))
     }
 
     /// Ends [`Member::cut_off`].
     pub fn let_in(&self) -> Result<()> {
-        self.nft("add table inet cut; delete table inet cut")
+        self.nft(NO_CUT)
     }
 
     fn nft(&self, rules: &str) -> Result<()> {
@@ -345,6 +346,11 @@ impl EtcdOptions {
             "--client-cert-auth".into(),
         ]
     }
+}
+
+fn drop_rule(other: IpAddr, way: &str) -> String {
+    let family = if other.is_ipv4() { "ip" } else { "ip6" };
+    format!("{family} {way} {other} drop")
 }
 
 fn url(scheme: &str, address: IpAddr, port: u16) -> String {
