@@ -356,7 +356,10 @@ impl Heat<'_> {
             }
             (NodeFault::Kill, Turn::Ends) => return self.start(run, at),
             (NodeFault::Freeze, turn) => {
-                if let Some(daemon) = &mut seat.daemon {
+                // One that found no free block has ended, and cannot be frozen.
+                if let Some(daemon) = &mut seat.daemon
+                    && daemon.process().status()?.is_none()
+                {
                     match turn {
                         Turn::Begins => daemon.process().freeze()?,
                         Turn::Ends => daemon.process().thaw()?,
