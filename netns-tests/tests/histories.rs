@@ -39,7 +39,8 @@ fn random_faults_break_no_invariant() {
     for seeds in &heats {
         let heat = Instant::now();
         verdicts.extend(arena.heat(seeds).unwrap());
-        eprintln!("seeds {seeds:?}: {:.0} s", heat.elapsed().as_secs_f64());
+        let (first, took) = (seeds[0], heat.elapsed().as_secs_f64());
+        eprintln!("{} runs from seed {first} on: {took:.0} s", seeds.len());
     }
     let sum = |of: fn(&Verdict) -> usize| verdicts.iter().map(of).sum::<usize>();
     eprintln!(

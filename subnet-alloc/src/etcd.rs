@@ -7,6 +7,7 @@ mod guard;
 mod keys;
 mod list;
 mod options;
+mod overlap;
 mod session;
 mod used;
 mod watch;

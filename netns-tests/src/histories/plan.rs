@@ -58,9 +58,11 @@ impl RunPlan {
         let mut random = Random::new(seed);
         let relength = random.one_in(4).then(|| random.between(2_000, 8_000));
         let few = random.pick(&[3, 4, 4, 5, 6, 50]);
+        // Small blocks beside large ones need room.
+        let few = if relength.is_some() { few.max(5) } else { few };
         let nodes = (0..NODES).map(|_| node_faults(&mut random)).collect();
         Self {
-            blocks: if relength.is_some() { 50 } else { few },
+            blocks: few,
             is_reserved: random.one_in(4),
             relength,
             nodes,
