@@ -67,12 +67,16 @@ impl Cluster {
 
     /// An etcd cluster of `members` on the underlay's first switch, each in a namespace of its own.
     pub fn etcd(&self, members: u8) -> Result<Etcd> {
-        let options = EtcdOptions::default();
+        self.etcd_with(members, &EtcdOptions::default())
+    }
+
+    /// The same with options.
+    pub fn etcd_with(&self, members: u8, options: &EtcdOptions) -> Result<Etcd> {
         Etcd::on_underlay(
             &self.underlay,
             FIRST_MEMBER..FIRST_MEMBER + members,
             &self.directory().join("etcd"),
-            &options,
+            options,
         )
     }
 }

@@ -1,7 +1,7 @@
 //! A twill daemon in a node.
 
 use crate::error::{LabError, Result};
-use crate::{Namespace, Node, Process, get, wait};
+use crate::{HttpResponse, Namespace, Node, Process, get, wait};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitStatus;
@@ -17,6 +17,8 @@ pub enum Store {
     File(PathBuf),
     /// The client URLs of an etcd cluster (`--etcd-endpoints`).
     Etcd(Vec<String>),
+    /// What a file of settings names (`--config`).
+    Named(PathBuf),
 }
 
 /// How to start a daemon in any node.
@@ -117,6 +119,7 @@ impl Store {
     pub fn arguments(&self) -> [String; 2] {
         match self {
             Self::File(directory) => ["--store".into(), format!("file://{}", directory.display())],
+            Self::Named(file) => ["--config".into(), file.display().to_string()],
             Self::Etcd(endpoints) => ["--etcd-endpoints".into(), endpoints.join(",")],
         }
     }
@@ -147,8 +150,14 @@ impl Daemon {
 
     /// Whether `/readyz` says that the first complete listing is in the kernel.
     pub fn is_ready(&self) -> bool {
+        self.get("/readyz")
+            .is_ok_and(|response| response.status == 200)
+    }
+
+    /// What it answers to `/readyz` or `/metrics`.
+    pub fn get(&self, path: &str) -> Result<HttpResponse> {
         let health = SocketAddr::from((Ipv4Addr::LOCALHOST, HEALTH_PORT));
-        get(&self.namespace, health, "/readyz").is_ok_and(|response| response.status == 200)
+        get(&self.namespace, health, path)
     }
 
     /// Waits until it is ready; fails at once if it ends.

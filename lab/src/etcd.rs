@@ -10,6 +10,9 @@ use std::time::Duration;
 const CLIENT_PORT: u16 = 2379;
 const PEER_PORT: u16 = 2380;
 
+/// Removes the table whether it is there or not.
+const NO_CUT: &str = "add table inet cut; delete table inet cut";
+
 /// How long a cluster may take to elect its leader.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -18,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct EtcdOptions {
     /// Further arguments: `--max-txn-ops=1000`.
     pub args: Vec<String>,
+    /// A directory with `ca.pem`, `server.pem`, `server.key`, `client.pem` and `client.key`: clients then speak TLS and
+    /// show a certificate.
+    pub certificates: Option<PathBuf>,
 }
 
 /// An etcd cluster; killed when this value is dropped.
@@ -35,6 +41,7 @@ pub struct Member {
     address: IpAddr,
     directory: PathBuf,
     args: Vec<String>,
+    certificates: Option<PathBuf>,
     process: Option<Process>,
 }
 
@@ -80,15 +87,18 @@ impl Etcd {
             .map_err(LabError::system(format!("make {}", directory.display())))?;
         let name = |number: usize| format!("etcd{}", number + 1);
         let peers = seats.iter().enumerate();
-        let peers = peers
-            .map(|(number, (_, address))| format!("{}={}", name(number), url(*address, PEER_PORT)));
+        let peers = peers.map(|(number, (_, address))| {
+            format!("{}={}", name(number), url("http", *address, PEER_PORT))
+        });
         let peers = peers.collect::<Vec<_>>().join(",");
         let members = seats
             .into_iter()
             .enumerate()
             .map(|(number, (namespace, address))| {
                 let (name, directory) = (name(number), directory.join(name(number)));
-                let mut args = member_args(&name, address, &directory, &peers);
+                let scheme = options.scheme();
+                let mut args = member_args(&name, (scheme, address), &directory, &peers);
+                args.extend(options.tls_args());
                 args.extend(options.args.iter().cloned());
                 Member {
                     name,
@@ -96,6 +106,7 @@ impl Etcd {
                     address,
                     directory,
                     args,
+                    certificates: options.certificates.clone(),
                     process: None,
                 }
             });
@@ -109,21 +120,25 @@ impl Etcd {
 
     /// The client URLs of all members.
     pub fn endpoints(&self) -> Vec<String> {
-        self.members
-            .iter()
-            .map(|member| url(member.address, CLIENT_PORT))
-            .collect()
+        self.members.iter().map(Member::url).collect()
     }
 
     /// Runs `etcdctl ARGS` against the cluster and returns what it printed.
     pub fn ctl(&self, args: &[&str]) -> Result<String> {
-        let namespace = &self.living()?.namespace;
-        let mut command = namespace.command("etcdctl");
-        command
-            .env("ETCDCTL_API", "3")
-            .arg(format!("--endpoints={}", self.endpoints().join(",")))
-            .args(args);
-        output(namespace, &mut command)
+        self.living()?.ctl_of(&self.endpoints(), args)
+    }
+
+    /// The number of the member that leads; waits for one.
+    pub fn leader(&self) -> Result<usize> {
+        let mut leader = None;
+        eventually("etcd has a leader", PATIENCE, || {
+            leader = self.members.iter().position(Member::leads);
+            leader.is_some()
+        })?;
+        leader.ok_or_else(|| LabError::Malformed {
+            what: "the etcd cluster".into(),
+            text: "nobody leads".into(),
+        })
     }
 
     /// Puts a value under a key, as an administrator would.
@@ -197,6 +212,45 @@ impl Member {
         self.wait_healthy()
     }
 
+    /// Kills it and starts it with no data: what it knew is gone. Healthy when this returns.
+    pub fn begin_anew(&mut self) -> Result<()> {
+        self.kill();
+        let data = &self.directory;
+        let what = format!("remove {}", data.display());
+        std::fs::remove_dir_all(data).map_err(LabError::system(what))?;
+        self.start()?;
+        self.wait_healthy()
+    }
+
+    /// Loses all packets from and to these machines in silence, from here on, and no others'; of everybody when there
+    /// is none.
+    pub fn cut_off(&self, others: &[IpAddr]) -> Result<()> {
+        let chain = |hook: &str, way: &str| {
+            let chain =
+                format!("add chain inet cut {hook} {{ type filter hook {hook} priority 0; }}");
+            let rules = match others {
+                [] => vec!["drop".to_owned()],
+                _ => others.iter().map(|ip| drop_rule(*ip, way)).collect(),
+            };
+            let rules = rules
+                .iter()
+                .map(|rule| format!("; add rule inet cut {hook} {rule}"));
+            chain + &rules.collect::<String>()
+        };
+        let (from, to) = (chain("input", "saddr"), chain("output", "daddr"));
+        self.nft(&format!("{NO_CUT}; add table inet cut; {from}; {to}"))
+    }
+
+    /// Ends [`Member::cut_off`].
+    pub fn let_in(&self) -> Result<()> {
+        self.nft(NO_CUT)
+    }
+
+    fn nft(&self, rules: &str) -> Result<()> {
+        let mut command = self.namespace.command("nft");
+        output(&self.namespace, command.arg(rules)).map(drop)
+    }
+
     /// Freezes it (SIGSTOP): its connections stay open and silent.
     pub fn freeze(&self) -> Result<()> {
         self.process.as_ref().map_or(Ok(()), Process::freeze)
@@ -210,9 +264,7 @@ impl Member {
     /// Waits until it serves and knows a leader.
     pub fn wait_healthy(&self) -> Result<()> {
         eventually(&format!("{} is healthy", self.name), PATIENCE, || {
-            get(&self.namespace, self.client_address(), "/health").is_ok_and(|response| {
-                response.status == 200 && response.body.windows(6).any(|text| text == b"\"true\"")
-            })
+            self.is_healthy()
         })
         .map_err(|error| match (error, &self.process) {
             (LabError::TimedOut { what, waited, .. }, Some(process)) => LabError::TimedOut {
@@ -225,12 +277,94 @@ impl Member {
     }
 }
 
-fn url(address: IpAddr, port: u16) -> String {
-    format!("http://{}", SocketAddr::from((address, port)))
+impl Member {
+    fn is_healthy(&self) -> bool {
+        if self.certificates.is_some() {
+            return self.ctl_of(&[self.url()], &["endpoint", "health"]).is_ok();
+        }
+        get(&self.namespace, self.client_address(), "/health").is_ok_and(|response| {
+            response.status == 200 && response.body.windows(6).any(|text| text == b"\"true\"")
+        })
+    }
+
+    fn leads(&self) -> bool {
+        let status = || self.ctl_of(&[self.url()], &["endpoint", "status", "-w", "fields"]);
+        let Some(status) = self.process.as_ref().and_then(|_| status().ok()) else {
+            return false;
+        };
+        let field = |name: &str| {
+            let mut lines = status.lines().filter_map(|line| line.strip_prefix(name));
+            lines.next().map(str::trim)
+        };
+        field("\"Leader\" :").is_some_and(|leader| Some(leader) == field("\"MemberID\" :"))
+    }
+
+    fn ctl_of(&self, endpoints: &[String], args: &[&str]) -> Result<String> {
+        let mut command = self.namespace.command("etcdctl");
+        command.env("ETCDCTL_API", "3");
+        command.arg(format!("--endpoints={}", endpoints.join(",")));
+        if let Some(directory) = &self.certificates {
+            for (flag, file) in [
+                ("cacert", "ca.pem"),
+                ("cert", "client.pem"),
+                ("key", "client.key"),
+            ] {
+                command.arg(format!("--{flag}={}", directory.join(file).display()));
+            }
+        }
+        output(&self.namespace, command.args(args))
+    }
+
+    fn url(&self) -> String {
+        let scheme = if self.certificates.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        url(scheme, self.address, CLIENT_PORT)
+    }
 }
 
-fn member_args(name: &str, address: IpAddr, directory: &Path, peers: &str) -> Vec<String> {
-    let (client, peer) = (url(address, CLIENT_PORT), url(address, PEER_PORT));
+impl EtcdOptions {
+    fn scheme(&self) -> &'static str {
+        if self.certificates.is_some() {
+            "https"
+        } else {
+            "http"
+        }
+    }
+
+    fn tls_args(&self) -> Vec<String> {
+        let Some(directory) = &self.certificates else {
+            return Vec::new();
+        };
+        let file = |name: &str| directory.join(name).display().to_string();
+        vec![
+            format!("--cert-file={}", file("server.pem")),
+            format!("--key-file={}", file("server.key")),
+            format!("--trusted-ca-file={}", file("ca.pem")),
+            "--client-cert-auth".into(),
+        ]
+    }
+}
+
+fn drop_rule(other: IpAddr, way: &str) -> String {
+    let family = if other.is_ipv4() { "ip" } else { "ip6" };
+    format!("{family} {way} {other} drop")
+}
+
+fn url(scheme: &str, address: IpAddr, port: u16) -> String {
+    format!("{scheme}://{}", SocketAddr::from((address, port)))
+}
+
+fn member_args(
+    name: &str,
+    (scheme, address): (&str, IpAddr),
+    directory: &Path,
+    peers: &str,
+) -> Vec<String> {
+    let client = url(scheme, address, CLIENT_PORT);
+    let peer = url("http", address, PEER_PORT);
     [
         format!("--name={name}"),
         format!("--data-dir={}", directory.display()),

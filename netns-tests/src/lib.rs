@@ -25,6 +25,7 @@
 
 mod binary;
 mod flannel;
+pub mod histories;
 pub mod measure;
 mod network;
 mod plane;

@@ -7,6 +7,7 @@ mod guard;
 mod keys;
 mod list;
 mod options;
+mod overlap;
 mod session;
 mod used;
 mod watch;
@@ -14,6 +15,8 @@ mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use etcd_client::{LeaseTimeToLiveOptions, LeaseTimeToLiveResponse};
 
 use crate::block::Block;
 use crate::history::History;
@@ -89,25 +92,31 @@ impl EtcdStore {
     }
 
     async fn keep_alive(&self, id: LeaseId) -> Result<Renewal, StoreError> {
+        Ok(match self.kept_alive(id).await? {
+            Some(alive) => Renewal::Alive {
+                ttl: granted(&alive),
+            },
+            None => Renewal::Gone,
+        })
+    }
+
+    /// The etcd lease after its renewal, with the keys that it holds; `None` when it is no more.
+    async fn kept_alive(&self, id: LeaseId) -> Result<Option<LeaseTimeToLiveResponse>, StoreError> {
         let call = |client: etcd_client::Client| async move {
             let (mut first, mut second) = (client.lease_client(), client.lease_client());
-            let alive = match first.keep_alive(id.0).await {
-                Ok(_) => second.time_to_live(id.0, None).await?,
-                Err(etcd_client::Error::LeaseKeepAliveError(_)) => return Ok(Renewal::Gone),
-                Err(other) => return Err(other),
-            };
-            Ok(match u64::try_from(alive.ttl()) {
-                Ok(1..) => Renewal::Alive {
-                    ttl: granted(&alive),
-                },
-                _ => Renewal::Gone,
-            })
+            let with_keys = LeaseTimeToLiveOptions::new().with_keys();
+            match first.keep_alive(id.0).await {
+                Ok(_) => second.time_to_live(id.0, Some(with_keys)).await.map(Some),
+                Err(etcd_client::Error::LeaseKeepAliveError(_)) => Ok(None),
+                Err(other) => Err(other),
+            }
         };
-        self.endpoints.call(call).await
+        let alive = self.endpoints.call(call).await?;
+        Ok(alive.filter(|alive| alive.ttl() > 0))
     }
 }
 
-fn granted(alive: &etcd_client::LeaseTimeToLiveResponse) -> Duration {
+fn granted(alive: &LeaseTimeToLiveResponse) -> Duration {
     Duration::from_secs(u64::try_from(alive.granted_ttl()).unwrap_or(0))
 }
 
@@ -168,7 +177,15 @@ impl LeaseStore for EtcdStore {
     async fn renew(&self, lease: &Lease, _ttl: Duration) -> Result<Renewal, StoreError> {
         match lease.hold {
             Hold::Reserved => Ok(Renewal::Alive { ttl: Duration::MAX }),
-            Hold::Leased(id) => self.keep_alive(id).await,
+            // An etcd lease outlives its key: who deletes or overwrites that one leaves an empty lease.
+            Hold::Leased(id) => {
+                let key = self.keys.block(&lease.block).into_bytes();
+                let alive = self.kept_alive(id).await?;
+                let alive = alive.filter(|alive| alive.keys().contains(&key));
+                Ok(alive.map_or(Renewal::Gone, |alive| Renewal::Alive {
+                    ttl: granted(&alive),
+                }))
+            }
         }
     }
 

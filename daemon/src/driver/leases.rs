@@ -122,11 +122,14 @@ impl<S: LeaseStore> Driver<S> {
 
     pub(super) fn take_tenure(&mut self, event: TenureEvent) {
         match event {
-            TenureEvent::Renewed => self.daemon.renewed = Instant::now(),
+            TenureEvent::Renewed => {
+                (self.daemon.renewed, self.daemon.lost) = (Instant::now(), false);
+            }
             TenureEvent::Failed(why) => {
                 warn!("the lease could not be renewed: {why}; trying again");
             }
             TenureEvent::Lost => {
+                self.daemon.lost = true;
                 warn!(
                     "the lease on {} is gone from the store; acquiring it again",
                     self.agent.local().block
@@ -155,7 +158,7 @@ impl<S: LeaseStore> Driver<S> {
             // Whoever has the old block now was not another node's lease before.
             self.tell(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]));
         }
-        self.daemon.renewed = Instant::now();
+        (self.daemon.renewed, self.daemon.lost) = (Instant::now(), false);
         self.tell(Input::Own(acquired.lease));
     }
 }

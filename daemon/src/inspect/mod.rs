@@ -41,6 +41,8 @@ pub(crate) struct Daemon {
     pub(crate) started: Instant,
     /// When the lease was last renewed.
     pub(crate) renewed: Instant,
+    /// The lease was lost, and no block is held.
+    pub(crate) lost: bool,
     /// How long the lease lives without renewal.
     pub(crate) ttl: Duration,
 }
@@ -69,7 +71,24 @@ impl Daemon {
             underlay_trouble: None,
             started,
             renewed: Instant::now(),
+            lost: false,
             ttl,
+        }
+    }
+
+    /// What is doubtful about the own lease, if anything is: a daemon that was
+    /// frozen, or whose renewals fail, cannot know that it still has its block.
+    fn doubt(&self) -> Option<String> {
+        let silent = self.renewed.elapsed();
+        if self.lost {
+            Some("the lease is gone from the store and is being acquired again".to_owned())
+        } else if silent > self.ttl {
+            let (silent, ttl) = (silent.as_secs(), self.ttl.as_secs());
+            Some(format!(
+                "the lease was last renewed {silent} s ago and lives {ttl} s, so that it may be gone"
+            ))
+        } else {
+            None
         }
     }
 }
@@ -107,7 +126,8 @@ pub(crate) fn answer_early(request: Request, config: &Config) {
 }
 
 /// A store that is away takes nothing from the data plane; but changes of other
-/// nodes do not come in, and that is what readiness is about.
+/// nodes do not come in, and that is what readiness is about. A node that may not
+/// have its block any more must get no new pods.
 fn ready(agent: &Agent, daemon: &Daemon) -> Answer {
     let (good, text) = match &daemon.store {
         _ if !agent.is_ready() => {
@@ -121,7 +141,10 @@ fn ready(agent: &Agent, daemon: &Daemon) -> Answer {
                 heard.elapsed().as_secs()
             ),
         ),
-        StoreState::Up => (true, "twill is ready\n".to_owned()),
+        StoreState::Up => match daemon.doubt() {
+            Some(doubt) => (false, format!("twill keeps its routes, but {doubt}\n")),
+            None => (true, "twill is ready\n".to_owned()),
+        },
     };
     Answer { good, text }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Status {
     pub(crate) renewed_s: Option<u64>,
     /// Seconds that the lease lives without renewal.
     pub(crate) ttl_s: Option<u64>,
+    /// Why this node may not have its block any more.
+    pub(crate) lease_doubt: Option<String>,
     /// Which store.
     pub(crate) store: String,
     /// Its changes come in.
@@ -83,6 +85,7 @@ impl Status {
             hold,
             renewed_s: Some(daemon.renewed.elapsed().as_secs()),
             ttl_s: Some(daemon.ttl.as_secs()),
+            lease_doubt: daemon.doubt(),
             store: daemon.store_name.clone(),
             store_up: store_down.is_none(),
             store_down,
@@ -143,6 +146,9 @@ impl Status {
                 "lease",
                 format!("{hold}, renewed {renewed} s ago, lives {ttl} s without that"),
             );
+        }
+        if let Some(doubt) = &self.lease_doubt {
+            line("in doubt", doubt.clone());
         }
         if let Some(mtu) = self.pod_mtu {
             line("pod MTU", mtu.to_string());

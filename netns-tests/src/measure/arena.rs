@@ -31,6 +31,7 @@ impl Arena {
         widen_the_link(arena_node.namespace())?;
         let options = EtcdOptions {
             args: EtcdClient::etcd_arguments(),
+            ..EtcdOptions::default()
         };
         let etcd = Etcd::on_loopback(
             arena_node.namespace(),

@@ -1,4 +1,4 @@
-//! The conditions under which a block's key may be created: nobody holds it, nor another key with the same IPv4 part.
+//! The conditions under which a block's key may be created: nobody holds it, nor another one whose IPv4 part overlaps.
 
 use etcd_client::{Compare, CompareOp, GetOptions, KeyValue, TxnOp};
 
@@ -6,11 +6,12 @@ use crate::block::Block;
 use crate::lease::{Hold, Lease, LeaseAttrs, Revision};
 
 use super::keys::Keys;
+use super::overlap::{Range, overlapping};
 
 /// What must be true when a block's key is created.
 ///
-/// A dual-stack block has the IPv6 part behind the IPv4 part in its key, so all keys with the same IPv4 part are one
-/// range, and one comparison covers them. For the same IPv6 part behind another IPv4 part see [`conflict`].
+/// A dual-stack block has the IPv6 part behind the IPv4 part in its key, so all keys whose IPv4 parts overlap are a few
+/// ranges, with one comparison each. For the same IPv6 part behind another IPv4 part see [`conflict`].
 pub(super) struct Guard<'a> {
     keys: &'a Keys,
     block: &'a Block,
@@ -36,24 +37,29 @@ impl<'a> Guard<'a> {
     }
 
     pub(super) fn conditions(&self) -> Vec<Compare> {
-        let (first, end) = self.range();
-        let ranges = match &self.except {
-            Some(key) if (&first..&end).contains(&key) => {
-                vec![(first, key.clone()), (format!("{key}\0"), end)]
-            }
-            _ => vec![(first, end)],
-        };
-        ranges
-            .into_iter()
-            .filter(|(first, end)| first < end)
-            .map(|(first, end)| Compare::version(first, CompareOp::Equal, 0).with_range(end))
-            .collect()
+        let mut conditions = Vec::new();
+        for (first, end) in self.ranges() {
+            let parts = match &self.except {
+                Some(key) if (&first..&end).contains(&key) => {
+                    vec![(first, key.clone()), (format!("{key}\0"), end)]
+                }
+                _ => vec![(first, end)],
+            };
+            let parts = parts.into_iter().filter(|(first, end)| first < end);
+            conditions.extend(
+                parts.map(|(first, end)| {
+                    Compare::version(first, CompareOp::Equal, 0).with_range(end)
+                }),
+            );
+        }
+        conditions
     }
 
     /// Asks who stands in the way.
-    pub(super) fn holders(&self) -> TxnOp {
-        let (first, end) = self.range();
-        TxnOp::get(first, Some(GetOptions::new().with_range(end)))
+    pub(super) fn holders(&self) -> impl Iterator<Item = TxnOp> {
+        self.ranges()
+            .into_iter()
+            .map(|(first, end)| TxnOp::get(first, Some(GetOptions::new().with_range(end))))
     }
 
     /// The lease that stands in the way, among what [`Guard::holders`] has found.
@@ -65,16 +71,16 @@ impl<'a> Guard<'a> {
         leases.next().unwrap_or_else(|| unknown_holder(*self.block))
     }
 
-    /// From the IPv4 part of the key up to, but not including, what could follow `&`.
-    fn range(&self) -> (String, String) {
-        let v4_part = Block::new(self.block.v4(), None);
-        let first = self.keys.block(v4_part.as_ref().unwrap_or(self.block));
-        let end = if v4_part.is_ok() {
-            format!("{first}'")
-        } else {
-            format!("{first}\0")
+    fn ranges(&self) -> Vec<Range> {
+        let Some(part) = self.block.v4() else {
+            let key = self.keys.block(self.block);
+            return vec![(key.clone(), key + "\0")];
         };
-        (first, end)
+        let below = |text| format!("{}{text}", self.keys.subnets());
+        overlapping(part)
+            .into_iter()
+            .map(|(first, end)| (below(first), below(end)))
+            .collect()
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn claim(
     let txn = Txn::new()
         .when(guard.conditions())
         .and_then(writes)
-        .or_else([guard.holders()]);
+        .or_else(guard.holders().collect::<Vec<_>>());
     let by = match run(store, txn).await? {
         Answer::Done { revision, all_keys } => {
             let lease = new.lease(hold, revision);
@@ -172,10 +172,11 @@ async fn swap(
     writes.extend(ask_for_conflicts(&store.keys, new.block));
     let mut conditions = guard.conditions();
     conditions.extend(unchanged(store, old));
-    let txn = Txn::new()
-        .when(conditions)
-        .and_then(writes)
-        .or_else([TxnOp::get(old_key, None), guard.holders()]);
+    let txn = Txn::new().when(conditions).and_then(writes).or_else(
+        std::iter::once(TxnOp::get(old_key, None))
+            .chain(guard.holders())
+            .collect::<Vec<_>>(),
+    );
     let found = match run(store, txn).await? {
         Answer::Done { revision, all_keys } => {
             let lease = new.lease(hold, revision);
@@ -193,7 +194,7 @@ async fn swap(
             .first()
             .is_some_and(|kv| revision(kv.mod_revision()) == old.revision)
     });
-    let holder = guard.holder(found.get(1).map_or(&[], Vec::as_slice));
+    let holder = guard.holder(&found.get(1..).unwrap_or_default().concat());
     Ok(if is_unchanged {
         Replace::Taken(holder)
     } else if holder.block == *new.block && holder.hold == hold && holder.attrs == *new.attrs {
