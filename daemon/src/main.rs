@@ -12,6 +12,7 @@ mod inspect;
 mod locks;
 mod notify;
 mod outside;
+mod passed_over;
 mod random;
 mod signals;
 mod start;

@@ -146,13 +146,25 @@ impl Underlay {
 
     /// Whether `ip` is this node itself.
     pub(crate) fn is_own(&self, ip: IpAddr) -> bool {
-        let own = [
-            self.v4.map(IpAddr::V4),
-            self.public_v4.map(IpAddr::V4),
-            self.v6.map(IpAddr::V6),
-            self.public_v6.map(IpAddr::V6),
-        ];
-        own.contains(&Some(ip))
+        self.own_addresses().any(|own| own == ip)
+    }
+
+    /// Under which addresses packets reach this node.
+    pub(crate) fn own_addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        let v4 = [self.v4, self.public_v4].into_iter().flatten();
+        let v6 = [self.v6, self.public_v6].into_iter().flatten();
+        v4.map(IpAddr::V4).chain(v6.map(IpAddr::V6))
+    }
+
+    /// Whether `ip` stands for an on-link network or for all of its hosts.
+    pub(crate) fn is_no_host(&self, ip: IpAddr) -> bool {
+        let stands_for = |network: &IpNetwork| match network {
+            IpNetwork::V4(n) if n.prefix() < 31 => {
+                [n.network(), n.broadcast()].map(IpAddr::V4).contains(&ip)
+            }
+            IpNetwork::V4(_) | IpNetwork::V6(_) => false,
+        };
+        self.connected.iter().any(stands_for)
     }
 }
 

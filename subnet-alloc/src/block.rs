@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnetwork::{Ipv4Network, Ipv6Network};
 
 use crate::family::Prefix;
+use crate::json::{LONGEST, shown};
 
 /// One node's slice of the pool: an IPv4 prefix, an IPv6 prefix, or one of each.
 ///
@@ -112,7 +113,7 @@ impl Block {
     pub fn from_key(key: &str) -> Result<Block, BadKey> {
         let bad = |why: String| BadKey {
             key: key.chars().take(100).collect(),
-            why,
+            why: shown(&why, LONGEST),
         };
         let (first, second) = match key.split_once('&') {
             Some((v4, v6)) => (v4, Some(v6)),

@@ -60,13 +60,8 @@ impl Agent {
             };
             self.notices.push_back(notice);
         }
-        if let Some((example, why)) = news.skipped.first().cloned() {
-            let count = news.skipped.len();
-            self.notices.push_back(Notice::Skipped {
-                count,
-                example,
-                why,
-            });
+        if !news.skipped.is_empty() {
+            self.notices.push_back(Notice::Skipped(news.skipped));
         }
     }
 

@@ -94,13 +94,8 @@ pub(crate) enum Notice {
     },
     /// Somebody changes these entries again and again.
     Fights(Vec<Fight>),
-    /// No packets are sent to this many more leases.
-    Skipped {
-        count: usize,
-        /// One of them, and why.
-        example: Block,
-        why: Skipped,
-    },
+    /// No packets are sent to these leases either.
+    Skipped(Vec<(Block, Skipped)>),
 }
 
 /// Changes in one [`Output::Apply`]: some milliseconds of work, so that

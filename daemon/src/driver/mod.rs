@@ -24,7 +24,7 @@ use subnet_alloc::LeaseStore;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::agent::{Agent, Input, Output};
+use crate::agent::{Agent, Input, Notice, Output};
 use crate::config::{Config, ConfigError};
 use crate::control::{Answer, Request, Topic};
 use crate::inspect::{self, Daemon};
@@ -208,6 +208,9 @@ impl<S: LeaseStore> Driver<S> {
                 self.tell(Input::Dump(dump));
             }
             Output::Apply(changes) => self.worker.submit(changes),
+            Output::Notice(Notice::Skipped(leases)) => {
+                self.daemon.passed_over.name_leases(&leases, Instant::now());
+            }
             Output::Notice(notice) => words::say(&notice),
             Output::Refused(refused) => {
                 for (change, refusal) in refused.iter().take(REFUSALS_NAMED) {

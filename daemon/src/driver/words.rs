@@ -49,12 +49,7 @@ pub(super) fn say(notice: &Notice) {
                 warn!("{more} more entries are changed by other programs again and again");
             }
         }
-        Notice::Skipped {
-            count,
-            example,
-            why,
-        } => warn!(
-            "{count} leases are passed over (block {example}, for one: {why}); see `twill show leases`"
-        ),
+        // Named one by one, see `PassedOver`.
+        Notice::Skipped(_) => {}
     }
 }
