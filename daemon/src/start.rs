@@ -20,10 +20,10 @@ use crate::underlay::{self, Facts, Families, Underlay, UnderlayError};
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("{store}: {why}")]
-    Config { store: String, why: ConfigError },
-    #[error(transparent)]
-    Backend(#[from] BackendError),
+    #[error("{key}: {why}")]
+    Config { key: String, why: ConfigError },
+    #[error("{key}: {why}")]
+    Backend { key: String, why: BackendError },
     #[error(transparent)]
     Underlay(#[from] UnderlayError),
 }
@@ -65,16 +65,16 @@ pub(crate) fn plan(
     document: &[u8],
     (links, addresses): (&[Link], &[Address]),
 ) -> Result<Plan, StartError> {
-    let bad = |why| StartError::Config {
-        store: describe_store(config),
-        why,
-    };
-    let network = NetworkConfig::parse(document).map_err(bad)?;
+    let key = || describe_config_key(config);
+    let network =
+        NetworkConfig::parse(document).map_err(|why| StartError::Config { key: key(), why })?;
+    let bad_backend = |why| StartError::Backend { key: key(), why };
     let families = Families {
         v4: network.v4.is_some(),
         v6: network.v6.is_some(),
     };
-    let backend = Backend::choose(&network.backend, config.backend, families)?;
+    let backend =
+        Backend::choose(&network.backend, config.backend, families).map_err(bad_backend)?;
     let facts = Facts {
         links: links.iter().collect(),
         addresses,
@@ -84,9 +84,10 @@ pub(crate) fn plan(
     let mtu = config.mtu.map_or_else(
         || Backend::underlay_mtu(&network.backend),
         |mtu| Ok(Some(mtu)),
-    )?;
+    );
+    let mtu = mtu.map_err(bad_backend)?;
     let underlay = underlay::choose(&facts, &config.underlay, families, mtu)?;
-    backend.check(&underlay)?;
+    backend.check(&underlay).map_err(bad_backend)?;
     Ok(Plan {
         network,
         backend,
@@ -237,6 +238,17 @@ pub(crate) fn describe_store(config: &Config) -> String {
     match &config.store {
         StoreChoice::File(dir) => format!("file://{}", dir.display()),
         StoreChoice::Etcd(etcd) => format!("etcd {}{}", etcd.endpoints.join(","), etcd.prefix),
+    }
+}
+
+/// Where the network config is, for the operator who has to correct it.
+fn describe_config_key(config: &Config) -> String {
+    match &config.store {
+        StoreChoice::File(dir) => dir.join("config").display().to_string(),
+        StoreChoice::Etcd(etcd) => {
+            let prefix = etcd.prefix.trim_end_matches('/');
+            format!("etcd {}, key {prefix}/config", etcd.endpoints.join(","))
+        }
     }
 }
 

@@ -97,6 +97,20 @@ impl Block {
         v4 || v6
     }
 
+    /// Whether this holds four times as much as the other, or more, in a family: then they are not blocks of one
+    /// network, of which there are at least four. It is no reason not to take the other.
+    pub(crate) fn dwarfs(&self, other: &Block) -> bool {
+        let v4 = self
+            .v4
+            .zip(other.v4)
+            .is_some_and(|(a, b)| a.length() + 2 <= b.length());
+        let v6 = self
+            .v6
+            .zip(other.v6)
+            .is_some_and(|(a, b)| a.length() + 2 <= b.length());
+        v4 || v6
+    }
+
     /// The key in flannel's spelling (`MakeSubnetKey` of its `pkg/subnet`): `10.244.60.0-24`,
     /// `10.244.60.0-24&fd00:244:0:22::-64`, and for IPv6 alone `0.0.0.0-0&fd00:244:0:22::-64`.
     pub fn key(&self) -> String {

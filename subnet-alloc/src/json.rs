@@ -28,6 +28,9 @@ pub enum BadJson {
         /// The deepest nesting that is read.
         limit: usize,
     },
+    /// Nothing is written there.
+    #[error("it is empty")]
+    Empty,
     /// Not JSON, or not an object.
     #[error("it is not a JSON object: {0}")]
     Syntax(String),
@@ -55,6 +58,9 @@ impl<'a> Fields<'a> {
         let size = text.len();
         if size > limit {
             return Err(BadJson::TooLarge { size, limit });
+        }
+        if text.trim_ascii().is_empty() {
+            return Err(BadJson::Empty);
         }
         if depth(text) > DEEPEST {
             return Err(BadJson::TooDeep { limit: DEEPEST });

@@ -289,7 +289,7 @@ mod tests {
         for (text, reason) in [
             (deep.as_str(), "nested deeper than 32"),
             (large.as_str(), "more than the 65536"),
-            ("", "not a JSON object"),
+            ("", "it is empty"),
             ("[]", "not a JSON object"),
             ("null", "not a JSON object"),
             ("{\"PublicIP\":", "not a JSON object"),
