@@ -3,11 +3,13 @@
 mod agent;
 mod atomic_file;
 mod backend;
+mod capability;
 mod cli;
 mod config;
 mod control;
 mod driver;
 mod health;
+mod hints;
 mod inspect;
 mod locks;
 mod notify;

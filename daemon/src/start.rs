@@ -33,20 +33,27 @@ pub(crate) enum StartError {
 pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The first listing that has a network config. Waits for both as long as it
-/// takes, and says so once.
-pub(crate) async fn first_listing<S: LeaseStore>(store: &S) -> Listing {
-    let mut said = false;
+/// takes, and says so once of each.
+pub(crate) async fn first_listing<S: LeaseStore>(config: &Config, store: &S) -> Listing {
+    let (mut is_away, mut is_empty) = (false, false);
     loop {
-        let why = match store.list().await {
+        let (why, said) = match store.list().await {
             Ok(listing) if listing.config.is_some() => return listing,
-            Ok(_) => "there is no network config yet; put one at the key `config`".to_owned(),
-            Err(error) => error.to_string(),
+            Ok(_) => (no_config(config), &mut is_empty),
+            Err(error) => (error.to_string(), &mut is_away),
         };
-        if !std::mem::replace(&mut said, true) {
-            warn!("{}: {why}; trying again every second", store.describe());
+        if !std::mem::replace(said, true) {
+            warn!("no block yet: {why}; trying again every second");
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }
+}
+
+fn no_config(config: &Config) -> String {
+    format!(
+        "there is no network config at {}; write one, such as {{\"Network\":\"10.244.0.0/16\",\"Backend\":{{\"Type\":\"vxlan\"}}}}",
+        describe_config_key(config)
+    )
 }
 
 /// What the network config asks for, on this node.

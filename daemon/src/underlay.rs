@@ -52,11 +52,17 @@ pub(crate) struct Facts<'a> {
 /// Why no underlay could be chosen.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(crate) enum UnderlayError {
-    #[error("no link has the name or the address given by --iface ({0}); links here: {1}")]
+    #[error(
+        "no link has the name or the address given by --iface ({0}); links here: {1}; correct --iface, or leave it out for the link towards the store"
+    )]
     NoSuchIface(String, String),
-    #[error("no link matches --iface-regex ({0}); links here: {1}")]
+    #[error(
+        "no link matches --iface-regex ({0}); links here: {1}; correct it, or name the link with --iface"
+    )]
     NoMatch(String, String),
-    #[error("--iface-can-reach {0}: the kernel has no route to it")]
+    #[error(
+        "--iface-can-reach {0}: the kernel has no route to it; add one, or name the link with --iface"
+    )]
     Unreachable(IpAddr),
     #[error(
         "cannot tell which link joins the nodes: there is no default route and more than one link with an address ({0}); name it with --iface"

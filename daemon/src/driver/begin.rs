@@ -79,7 +79,7 @@ async fn start_up<S: LeaseStore>(config: &Config, store: &S) -> anyhow::Result<S
     let mut random = random::source();
     let mut passed_over = PassedOver::default();
     loop {
-        let mut listing = start::first_listing(store).await;
+        let mut listing = start::first_listing(config, store).await;
         let document = listing.config.clone().unwrap_or_default();
         let (links, addresses) = kernel.links()?;
         let plan = start::plan(config, &document, (&links, &addresses))?;
