@@ -21,8 +21,12 @@ DIST    := dist/twill-$(VERSION)-$(ARCH)-linux
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 
 CARGO_DENY := 0.20.2
+CARGO_FUZZ := 0.13.2
 
-.PHONY: help demo build test check fmt clippy doc deny bench release dist install clean
+# How long each target of the fuzzer runs.
+FUZZ_SECONDS ?= 60
+
+.PHONY: help demo build test check fmt clippy doc deny bench fuzz release dist install clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -41,6 +45,7 @@ test: ## Run every test (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "make test: the tests make network namespaces: run it as root" >&2; exit 1; }
 	cargo build --locked --package twill
 	TWILL_BIN=$(DEBUG) cargo test --locked --workspace
+	cargo test --locked --manifest-path fuzz/Cargo.toml --no-default-features
 
 check: fmt clippy doc deny ## Check format, lints, documentation and licences
 
@@ -65,6 +70,16 @@ deny:
 bench: release ## Run the benchmarks (as root)
 	@scripts/install-deps lab test
 	TWILL_BIN=$(RELEASE) cargo bench --locked --package netns-tests
+
+# The only thing here that needs a nightly toolchain: the fuzzer's instrumentation is not stable.
+fuzz: ## Fuzz every reader of what comes from outside (FUZZ_SECONDS for each)
+	@scripts/install-deps build fuzz
+	@rustup toolchain list | grep -q ^nightly || rustup toolchain install nightly --profile minimal
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --version $(CARGO_FUZZ) cargo-fuzz
+	for target in $$(cargo +nightly fuzz list); do \
+		mkdir -p fuzz/found/$$target; \
+		cargo +nightly fuzz run $$target fuzz/found/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS); \
+	done
 
 release: ## Compile the release binary
 	@scripts/install-deps build

@@ -15,47 +15,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::debug;
 
-/// What can be asked of the daemon.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Topic {
-    Routes,
-    Leases,
-    Neighbours,
-    Status,
-    /// What is not in the kernel as it should be, read anew.
-    Drift,
-    /// Read the settings anew.
-    Reload,
-    /// Whether it is ready, for `/readyz`.
-    Ready,
-    /// Prometheus' text, for `/metrics`.
-    Metrics,
-}
+mod topic;
 
-impl Topic {
-    const NAMED: [(&'static str, Topic); 6] = [
-        ("routes", Topic::Routes),
-        ("leases", Topic::Leases),
-        ("neighbours", Topic::Neighbours),
-        ("status", Topic::Status),
-        ("drift", Topic::Drift),
-        ("reload", Topic::Reload),
-    ];
-
-    fn named(name: &str) -> Option<Topic> {
-        Topic::NAMED
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, topic)| *topic)
-    }
-
-    fn name(self) -> &'static str {
-        Topic::NAMED
-            .iter()
-            .find(|(_, topic)| *topic == self)
-            .map_or("", |(name, _)| name)
-    }
-}
+pub(crate) use topic::Topic;
 
 /// A question and where its answer goes.
 #[derive(Debug)]
@@ -150,10 +112,10 @@ async fn serve(listener: UnixListener, requests: mpsc::Sender<Request>) {
 }
 
 async fn converse(mut stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Result<()> {
-    let mut question = String::new();
+    let mut question = Vec::new();
     let mut reader = tokio::io::BufReader::new((&mut stream).take(LONGEST_QUESTION));
-    timeout(PATIENCE, reader.read_line(&mut question)).await??;
-    let text = match Topic::named(question.trim()) {
+    timeout(PATIENCE, reader.read_until(b'\n', &mut question)).await??;
+    let text = match Topic::asked(&question) {
         None => error_text("unknown topic"),
         Some(topic) => match ask(requests, topic).await {
             None => error_text("the daemon does not answer"),

@@ -1,18 +1,21 @@
-//! One daemon per run directory, and one per network namespace and route
-//! protocol: two would take each other's routes for stale.
+//! One daemon per run directory, and in a network namespace one per route
+//! protocol, or two would take each other's routes for stale, and one per node
+//! of a store, or two would hold one lease.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use crate::config::Config;
+use crate::start;
 
 /// Held as long as the daemon lives; the kernel lets go of them with it.
 pub(crate) struct Locks {
     _run_dir: File,
     _protocol: UnixListener,
+    _lease: UnixListener,
 }
 
 /// Why the daemon must not run beside what is there.
@@ -21,19 +24,41 @@ pub(crate) enum LockError {
     #[error("another twill (pid {pid}) uses {dir}; stop it, or give this one a --run-dir of its own", dir = dir.display())]
     RunDir { dir: PathBuf, pid: String },
     #[error(
-        "another twill in this network namespace marks its routes with protocol {0}; stop it, or give this one a --route-protocol of its own"
+        "another twill{by} in this network namespace marks its routes with protocol {protocol}; stop it, or give this one a --route-protocol of its own"
     )]
-    Protocol(u8),
-    #[error("cannot use {path}: {source}; the run directory has to be writable, see --run-dir", path = path.display())]
-    Io { path: PathBuf, source: io::Error },
+    Protocol { protocol: u8, by: String },
+    #[error(
+        "another twill{by} in this network namespace is node {node} of {store}; stop it, or give this one another store or --etcd-prefix"
+    )]
+    Lease {
+        node: String,
+        store: String,
+        by: String,
+    },
+    #[error("cannot use {path}: {why}; the run directory has to be writable: mend that, or name another with --run-dir", path = path.display())]
+    RunDirIo { path: PathBuf, why: io::Error },
+    #[error("cannot make the socket @{name}: {why}")]
+    Socket { name: String, why: io::Error },
 }
 
-/// Takes both locks or neither.
+/// Takes all locks or none.
 pub(crate) fn take(config: &Config) -> Result<Locks, LockError> {
     let run_dir = lock_run_dir(config)?;
+    let (protocol, node) = (config.route_protocol, &config.node_name);
+    let store = start::describe_store(config);
     Ok(Locks {
         _run_dir: run_dir,
-        _protocol: lock_protocol(config.route_protocol)?,
+        _protocol: lock_name(&format!("twill/route-protocol/{protocol}"), |by| {
+            LockError::Protocol { protocol, by }
+        })?,
+        _lease: lock_name(
+            &format!("twill/lease/{}", short(&format!("{node} {store}"))),
+            |by| LockError::Lease {
+                node: node.clone(),
+                store: store.clone(),
+                by,
+            },
+        )?,
     })
 }
 
@@ -42,7 +67,7 @@ fn lock_run_dir(config: &Config) -> Result<File, LockError> {
     let path = dir.join("lock");
     let io = |path: &PathBuf| {
         let path = path.clone();
-        move |source| LockError::Io { path, source }
+        move |why| LockError::RunDirIo { path, why }
     };
     fs::create_dir_all(dir).map_err(io(dir))?;
     let mut file = File::options()
@@ -71,16 +96,34 @@ fn lock_run_dir(config: &Config) -> Result<File, LockError> {
 }
 
 /// An abstract socket name belongs to the network namespace, as routes do.
-fn lock_protocol(protocol: u8) -> Result<UnixListener, LockError> {
-    let name = format!("twill/route-protocol/{protocol}");
-    let bind = || UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?);
-    bind().map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => LockError::Protocol(protocol),
-        _ => LockError::Io {
-            path: PathBuf::from(format!("@{name}")),
-            source: error,
+fn lock_name(
+    name: &str,
+    taken: impl FnOnce(String) -> LockError,
+) -> Result<UnixListener, LockError> {
+    let bind = || UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?);
+    bind().map_err(|why| match why.kind() {
+        io::ErrorKind::AddrInUse => taken(holder(name).unwrap_or_default()),
+        _ => LockError::Socket {
+            name: name.to_owned(),
+            why,
         },
     })
+}
+
+/// The process that listens at an abstract name, as ` (pid 7)`.
+fn holder(name: &str) -> Option<String> {
+    let address = SocketAddr::from_abstract_name(name).ok()?;
+    let stream = UnixStream::connect_addr(&address).ok()?;
+    stream.set_nonblocking(true).ok()?;
+    let peer = tokio::net::UnixStream::from_std(stream).ok()?.peer_cred();
+    Some(format!(" (pid {})", peer.ok()?.pid()?))
+}
+
+/// FNV-1a: a name of a socket has 107 bytes at most (`sun_path`, unix(7)), and a
+/// store may be called anything.
+fn short(text: &str) -> String {
+    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, mix))
 }
 
 /// Whether a daemon runs with this run directory.

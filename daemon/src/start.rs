@@ -20,10 +20,10 @@ use crate::underlay::{self, Facts, Families, Underlay, UnderlayError};
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    #[error("{store}: {why}")]
-    Config { store: String, why: ConfigError },
-    #[error(transparent)]
-    Backend(#[from] BackendError),
+    #[error("{key}: {why}")]
+    Config { key: String, why: ConfigError },
+    #[error("{key}: {why}")]
+    Backend { key: String, why: BackendError },
     #[error(transparent)]
     Underlay(#[from] UnderlayError),
 }
@@ -33,20 +33,27 @@ pub(crate) enum StartError {
 pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The first listing that has a network config. Waits for both as long as it
-/// takes, and says so once.
-pub(crate) async fn first_listing<S: LeaseStore>(store: &S) -> Listing {
-    let mut said = false;
+/// takes, and says so once of each.
+pub(crate) async fn first_listing<S: LeaseStore>(config: &Config, store: &S) -> Listing {
+    let (mut is_away, mut is_empty) = (false, false);
     loop {
-        let why = match store.list().await {
+        let (why, said) = match store.list().await {
             Ok(listing) if listing.config.is_some() => return listing,
-            Ok(_) => "there is no network config yet; put one at the key `config`".to_owned(),
-            Err(error) => error.to_string(),
+            Ok(_) => (no_config(config), &mut is_empty),
+            Err(error) => (error.to_string(), &mut is_away),
         };
-        if !std::mem::replace(&mut said, true) {
-            warn!("{}: {why}; trying again every second", store.describe());
+        if !std::mem::replace(said, true) {
+            warn!("no block yet: {why}; trying again every second");
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }
+}
+
+fn no_config(config: &Config) -> String {
+    format!(
+        "there is no network config at {}; write one, such as {{\"Network\":\"10.244.0.0/16\",\"Backend\":{{\"Type\":\"vxlan\"}}}}",
+        describe_config_key(config)
+    )
 }
 
 /// What the network config asks for, on this node.
@@ -65,16 +72,16 @@ pub(crate) fn plan(
     document: &[u8],
     (links, addresses): (&[Link], &[Address]),
 ) -> Result<Plan, StartError> {
-    let bad = |why| StartError::Config {
-        store: describe_store(config),
-        why,
-    };
-    let network = NetworkConfig::parse(document).map_err(bad)?;
+    let key = || describe_config_key(config);
+    let network =
+        NetworkConfig::parse(document).map_err(|why| StartError::Config { key: key(), why })?;
+    let bad_backend = |why| StartError::Backend { key: key(), why };
     let families = Families {
         v4: network.v4.is_some(),
         v6: network.v6.is_some(),
     };
-    let backend = Backend::choose(&network.backend, config.backend, families)?;
+    let backend =
+        Backend::choose(&network.backend, config.backend, families).map_err(bad_backend)?;
     let facts = Facts {
         links: links.iter().collect(),
         addresses,
@@ -84,9 +91,10 @@ pub(crate) fn plan(
     let mtu = config.mtu.map_or_else(
         || Backend::underlay_mtu(&network.backend),
         |mtu| Ok(Some(mtu)),
-    )?;
+    );
+    let mtu = mtu.map_err(bad_backend)?;
     let underlay = underlay::choose(&facts, &config.underlay, families, mtu)?;
-    backend.check(&underlay)?;
+    backend.check(&underlay).map_err(bad_backend)?;
     Ok(Plan {
         network,
         backend,
@@ -237,6 +245,17 @@ pub(crate) fn describe_store(config: &Config) -> String {
     match &config.store {
         StoreChoice::File(dir) => format!("file://{}", dir.display()),
         StoreChoice::Etcd(etcd) => format!("etcd {}{}", etcd.endpoints.join(","), etcd.prefix),
+    }
+}
+
+/// Where the network config is, for the operator who has to correct it.
+fn describe_config_key(config: &Config) -> String {
+    match &config.store {
+        StoreChoice::File(dir) => dir.join("config").display().to_string(),
+        StoreChoice::Etcd(etcd) => {
+            let prefix = etcd.prefix.trim_end_matches('/');
+            format!("etcd {}, key {prefix}/config", etcd.endpoints.join(","))
+        }
     }
 }
 

@@ -73,7 +73,8 @@ pub(crate) fn previous_block(path: &Path) -> Option<Block> {
     block_in(&fs::read_to_string(path).ok()?)
 }
 
-fn block_in(text: &str) -> Option<Block> {
+/// The block in the text of such a file; nothing when it names none.
+pub(crate) fn block_in(text: &str) -> Option<Block> {
     let value = |key: &str| {
         text.lines()
             .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))

@@ -52,11 +52,17 @@ pub(crate) struct Facts<'a> {
 /// Why no underlay could be chosen.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub(crate) enum UnderlayError {
-    #[error("no link has the name or the address given by --iface ({0}); links here: {1}")]
+    #[error(
+        "no link has the name or the address given by --iface ({0}); links here: {1}; correct --iface, or leave it out for the link towards the store"
+    )]
     NoSuchIface(String, String),
-    #[error("no link matches --iface-regex ({0}); links here: {1}")]
+    #[error(
+        "no link matches --iface-regex ({0}); links here: {1}; correct it, or name the link with --iface"
+    )]
     NoMatch(String, String),
-    #[error("--iface-can-reach {0}: the kernel has no route to it")]
+    #[error(
+        "--iface-can-reach {0}: the kernel has no route to it; add one, or name the link with --iface"
+    )]
     Unreachable(IpAddr),
     #[error(
         "cannot tell which link joins the nodes: there is no default route and more than one link with an address ({0}); name it with --iface"
@@ -146,13 +152,25 @@ impl Underlay {
 
     /// Whether `ip` is this node itself.
     pub(crate) fn is_own(&self, ip: IpAddr) -> bool {
-        let own = [
-            self.v4.map(IpAddr::V4),
-            self.public_v4.map(IpAddr::V4),
-            self.v6.map(IpAddr::V6),
-            self.public_v6.map(IpAddr::V6),
-        ];
-        own.contains(&Some(ip))
+        self.own_addresses().any(|own| own == ip)
+    }
+
+    /// Under which addresses packets reach this node.
+    pub(crate) fn own_addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        let v4 = [self.v4, self.public_v4].into_iter().flatten();
+        let v6 = [self.v6, self.public_v6].into_iter().flatten();
+        v4.map(IpAddr::V4).chain(v6.map(IpAddr::V6))
+    }
+
+    /// Whether `ip` stands for an on-link network or for all of its hosts.
+    pub(crate) fn is_no_host(&self, ip: IpAddr) -> bool {
+        let stands_for = |network: &IpNetwork| match network {
+            IpNetwork::V4(n) if n.prefix() < 31 => {
+                [n.network(), n.broadcast()].map(IpAddr::V4).contains(&ip)
+            }
+            IpNetwork::V4(_) | IpNetwork::V6(_) => false,
+        };
+        self.connected.iter().any(stands_for)
     }
 }
 

@@ -37,3 +37,6 @@ pub use nftables::{
 pub use reconcile::{Detail, Fight, Ownership, Reconciler, Row, Scope, Status};
 pub use speaker::{Dump, Interest, Kernel, KernelError, Notification};
 pub use sysctl::Sysctl;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub use {netlink::fuzz::netlink as fuzz_netlink, nftables::fuzz::nftables as fuzz_nftables};

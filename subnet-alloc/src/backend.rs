@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::config::ConfigError;
-use crate::json::Fields;
+use crate::json::{Fields, LONGEST, shown};
 
 /// Which backend, and what it was told.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +55,7 @@ impl BackendConfig {
             None if value.is_null() => Ok(None),
             None => Err(BadOption {
                 key: key.to_owned(),
-                value: value.to_string().chars().take(80).collect(),
+                value: shown(&value.to_string(), 80),
                 expected,
             }),
         }
@@ -77,8 +77,8 @@ fn options(fields: &Fields<'_>) -> Result<BTreeMap<String, Value>, ConfigError> 
     let read = |(key, raw): (&str, &serde_json::value::RawValue)| {
         let value = serde_json::from_str(raw.get()).map_err(|why| ConfigError::Value {
             key: "Backend",
-            value: raw.get().chars().take(80).collect(),
-            why: why.to_string(),
+            value: shown(raw.get(), 80),
+            why: shown(&why.to_string(), LONGEST),
         })?;
         Ok((key.to_ascii_lowercase(), value))
     };

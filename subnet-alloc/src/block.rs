@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnetwork::{Ipv4Network, Ipv6Network};
 
 use crate::family::Prefix;
+use crate::json::{LONGEST, shown};
 
 /// One node's slice of the pool: an IPv4 prefix, an IPv6 prefix, or one of each.
 ///
@@ -96,6 +97,20 @@ impl Block {
         v4 || v6
     }
 
+    /// Whether this holds four times as much as the other, or more, in a family: then they are not blocks of one
+    /// network, of which there are at least four. It is no reason not to take the other.
+    pub(crate) fn dwarfs(&self, other: &Block) -> bool {
+        let v4 = self
+            .v4
+            .zip(other.v4)
+            .is_some_and(|(a, b)| a.length() + 2 <= b.length());
+        let v6 = self
+            .v6
+            .zip(other.v6)
+            .is_some_and(|(a, b)| a.length() + 2 <= b.length());
+        v4 || v6
+    }
+
     /// The key in flannel's spelling (`MakeSubnetKey` of its `pkg/subnet`): `10.244.60.0-24`,
     /// `10.244.60.0-24&fd00:244:0:22::-64`, and for IPv6 alone `0.0.0.0-0&fd00:244:0:22::-64`.
     pub fn key(&self) -> String {
@@ -112,7 +127,7 @@ impl Block {
     pub fn from_key(key: &str) -> Result<Block, BadKey> {
         let bad = |why: String| BadKey {
             key: key.chars().take(100).collect(),
-            why,
+            why: shown(&why, LONGEST),
         };
         let (first, second) = match key.split_once('&') {
             Some((v4, v6)) => (v4, Some(v6)),

@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn every_mistake_is_named_with_its_key_and_value() {
         for (text, says) in [
-            ("", "not a JSON object"),
+            ("", "it is empty"),
             ("[]", "not a JSON object"),
             ("{}", "Network is missing"),
             (r#"{"EnableIPv4":false}"#, "enable at least one"),

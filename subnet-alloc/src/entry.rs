@@ -1,6 +1,7 @@
 //! One key and value under `subnets/`: a lease, or something that is none. Shared by all stores.
 
 use crate::block::Block;
+use crate::json::{LONGEST, shown};
 use crate::lease::{Hold, Lease, LeaseAttrs, Revision};
 use crate::store::{BadEntry, Listing, WatchEvent};
 
@@ -14,17 +15,14 @@ pub(crate) enum Entry {
 /// Reads a key (behind `subnets/`) and its value.
 pub(crate) fn read(key: &[u8], value: &[u8], hold: Hold, revision: Revision) -> Entry {
     let text = String::from_utf8_lossy(key);
-    let bad = |block, why| {
-        let shown = text.chars().take(100).flat_map(char::escape_default);
-        Entry::Bad(
-            BadEntry {
-                key: shown.collect(),
-                block,
-                revision,
-                why,
-            },
-            hold,
-        )
+    let bad = |block, why: String| {
+        let entry = BadEntry {
+            key: shown_key(key),
+            block,
+            revision,
+            why: shown(&why, LONGEST),
+        };
+        Entry::Bad(entry, hold)
     };
     let block = match Block::from_key(&text) {
         Ok(block) => block,
@@ -39,6 +37,19 @@ pub(crate) fn read(key: &[u8], value: &[u8], hold: Hold, revision: Revision) -> 
         }),
         Err(why) => bad(Some(block), why.to_string()),
     }
+}
+
+/// What it means that a key (behind `subnets/`) was deleted.
+pub(crate) fn gone(key: &[u8], revision: Revision) -> WatchEvent {
+    match Block::from_key(&String::from_utf8_lossy(key)) {
+        Ok(block) => WatchEvent::Gone(block, revision),
+        Err(_) => WatchEvent::BadGone(shown_key(key)),
+    }
+}
+
+/// How a key that is no block is named to people; the key itself when it is one.
+fn shown_key(key: &[u8]) -> String {
+    shown(&String::from_utf8_lossy(key), 100)
 }
 
 impl Entry {

@@ -22,6 +22,18 @@ pub enum LeaseEvent {
     Gone(Block),
 }
 
+/// A change of the keys that are no leases.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BadEvent {
+    /// All that there are.
+    Reset(Vec<BadEntry>),
+    /// One was written. That it is repaired is told as the lease that it has become; that it is deleted, as a lease
+    /// that is gone if it names a block.
+    Put(BadEntry),
+    /// One that names no block was deleted; this is [`BadEntry::key`].
+    Gone(String),
+}
+
 /// What a [`Follower`] tells.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StoreEvent {
@@ -29,8 +41,8 @@ pub enum StoreEvent {
     Leases(Vec<LeaseEvent>),
     /// The network config as it is written; `None` when it was deleted.
     Config(Option<Vec<u8>>),
-    /// Keys that are no leases: after a listing all of them, else those just written.
-    Bad(Vec<BadEntry>),
+    /// Changes of the keys that are no leases.
+    Bad(Vec<BadEvent>),
     /// The watch runs; everything up to this revision has been told.
     Up {
         /// Where the watch begins.
@@ -164,7 +176,8 @@ impl<S: LeaseStore> Follower<S> {
         self.heard = Some(Instant::now());
         let reset = vec![LeaseEvent::Reset(listing.leases)];
         self.tell_config(listing.config).await?;
-        self.tell(StoreEvent::Bad(listing.bad)).await?;
+        self.tell(StoreEvent::Bad(vec![BadEvent::Reset(listing.bad)]))
+            .await?;
         self.tell(StoreEvent::Leases(reset)).await?;
         Ok(listing.revision)
     }
@@ -173,14 +186,21 @@ impl<S: LeaseStore> Follower<S> {
         let (mut leases, mut bad) = (Vec::with_capacity(events.len()), Vec::new());
         for event in events {
             match event {
-                WatchEvent::Put(lease) => leases.push(LeaseEvent::Put(lease)),
-                WatchEvent::Gone(block, _) => leases.push(LeaseEvent::Gone(block)),
+                WatchEvent::Put(lease) => {
+                    bad.retain(|bad| !is_about(bad, &lease.block));
+                    leases.push(LeaseEvent::Put(lease));
+                }
+                WatchEvent::Gone(block, _) => {
+                    bad.retain(|bad| !is_about(bad, &block));
+                    leases.push(LeaseEvent::Gone(block));
+                }
                 WatchEvent::Config(config) => self.tell_config(config).await?,
                 WatchEvent::Bad(entry) => {
                     // Whatever the key held before, nobody can read it any more.
                     leases.extend(entry.block.map(LeaseEvent::Gone));
-                    bad.push(entry);
+                    bad.push(BadEvent::Put(entry));
                 }
+                WatchEvent::BadGone(key) => bad.push(BadEvent::Gone(key)),
             }
         }
         if !leases.is_empty() {
@@ -223,6 +243,11 @@ impl<S: LeaseStore> Follower<S> {
         let spread = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros((self.random)() % spread.max(1))
     }
+}
+
+/// Leases are told before bad keys: what was bad and is repaired in the same breath must not be told as bad afterwards.
+fn is_about(bad: &BadEvent, block: &Block) -> bool {
+    matches!(bad, BadEvent::Put(entry) if entry.block.as_ref() == Some(block))
 }
 
 async fn in_time<T>(

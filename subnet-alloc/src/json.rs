@@ -28,6 +28,9 @@ pub enum BadJson {
         /// The deepest nesting that is read.
         limit: usize,
     },
+    /// Nothing is written there.
+    #[error("it is empty")]
+    Empty,
     /// Not JSON, or not an object.
     #[error("it is not a JSON object: {0}")]
     Syntax(String),
@@ -43,6 +46,9 @@ pub enum BadJson {
     },
 }
 
+/// The longest part of a reason, in characters: it may quote what was written.
+pub(crate) const LONGEST: usize = 200;
+
 /// The deepest nesting that is read; flannel's own texts have two levels.
 const DEEPEST: usize = 32;
 
@@ -53,10 +59,14 @@ impl<'a> Fields<'a> {
         if size > limit {
             return Err(BadJson::TooLarge { size, limit });
         }
+        if text.trim_ascii().is_empty() {
+            return Err(BadJson::Empty);
+        }
         if depth(text) > DEEPEST {
             return Err(BadJson::TooDeep { limit: DEEPEST });
         }
-        serde_json::from_slice(text).map_err(|why| BadJson::Syntax(why.to_string()))
+        serde_json::from_slice(text)
+            .map_err(|why| BadJson::Syntax(shown(&why.to_string(), LONGEST)))
     }
 
     /// A member as text; `null` counts as absent.
@@ -73,7 +83,7 @@ impl<'a> Fields<'a> {
         };
         match serde_json::from_str(raw.get()) {
             Ok(value) => Ok(Some(value)),
-            Err(why) => Err(bad_value(key, raw.get(), why.to_string())),
+            Err(why) => Err(bad_value(key, raw.get(), &why.to_string())),
         }
     }
 
@@ -83,12 +93,29 @@ impl<'a> Fields<'a> {
     }
 }
 
-pub(crate) fn bad_value(key: &'static str, value: &str, why: impl Into<String>) -> BadJson {
+pub(crate) fn bad_value(key: &'static str, value: &str, why: &str) -> BadJson {
     BadJson::Value {
         key,
-        value: value.chars().take(80).collect(),
-        why: why.into(),
+        value: shown(value, 80),
+        why: shown(why, LONGEST),
     }
+}
+
+/// What somebody else wrote, for a log and a terminal: at most so many characters, and nothing in it that moves the
+/// cursor, begins a line, or looks like what it is not.
+pub fn shown(text: &str, longest: usize) -> String {
+    let mut chars = text.chars();
+    let mut shown = String::new();
+    for c in chars.by_ref().take(longest) {
+        match c {
+            ' '..='~' => shown.push(c),
+            _ => shown.extend(c.escape_unicode()),
+        }
+    }
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -168,6 +195,18 @@ mod tests {
         assert_eq!(fields.take::<u64>("VNI"), Ok(Some(2)));
         let escaped = Fields::read(br#"{"\u0056NI":3}"#, 100).expect("valid");
         assert_eq!(escaped.take::<u64>("VNI"), Ok(Some(3)));
+    }
+
+    #[test]
+    fn what_others_wrote_is_shown_in_short_and_moves_no_cursor() {
+        assert_eq!(
+            shown("a\u{1b}[2J\n\u{202e}b", 80),
+            r"a\u{1b}[2J\u{a}\u{202e}b"
+        );
+        assert_eq!(shown(&"x".repeat(90), 80), format!("{}…", "x".repeat(80)));
+        let long = format!("{:?}", "x".repeat(50_000));
+        let refused = Fields::read(long.as_bytes(), 1 << 20).expect_err("a string");
+        assert!(refused.to_string().len() < 300, "{refused}");
     }
 
     #[test]

@@ -107,18 +107,24 @@ impl LeaseAttrs {
         LeaseAttrs { released, ..self }
     }
 
+    /// Whether a node may be called so: at most 253 bytes (RFC 1123, section 2.1), without spaces and without anything
+    /// that cannot be seen or turns the text around.
+    pub fn is_node_name(text: &str) -> bool {
+        let is_seen = |c: char| !c.is_control() && !c.is_whitespace() && !is_invisible(c);
+        text.len() <= 253 && text.chars().all(is_seen)
+    }
+
     /// Reads a stored value: keys in any case, unknown ones ignored, at most 64 KiB and 32 levels deep.
     pub fn from_json(text: &[u8]) -> Result<LeaseAttrs, BadLease> {
         let fields = Fields::read(text, LARGEST)?;
         let backend: Option<String> = fields.take("BackendType")?;
-        let node: Option<String> = fields.take("NodeName")?;
         Ok(LeaseAttrs {
             underlay_v4: underlay_v4(&fields)?,
             underlay_v6: underlay_v6(&fields)?,
             backend: backend.filter(|text| !text.is_empty()),
             data: fields.raw("BackendData").map(ToOwned::to_owned),
             data_v6: fields.raw("BackendV6Data").map(ToOwned::to_owned),
-            node: node.filter(|text| !text.is_empty()),
+            node: node(&fields)?,
             released: fields.take("Released")?.unwrap_or(false),
         })
     }
@@ -155,6 +161,23 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+/// Zero-width characters and those that say in which direction a text runs (Unicode Standard Annex 9, section 2).
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+fn node(fields: &Fields<'_>) -> Result<Option<String>, BadJson> {
+    let node: Option<String> = fields.take("NodeName")?;
+    match node.filter(|text| !text.is_empty()) {
+        Some(text) if !LeaseAttrs::is_node_name(&text) => {
+            let why = "want a name without spaces and invisible characters, of at most 253 bytes";
+            Err(bad_value("NodeName", &text, why))
+        }
+        node => Ok(node),
+    }
+}
+
 fn underlay_v4(fields: &Fields<'_>) -> Result<Option<Ipv4Addr>, BadJson> {
     let Some(Text(text)) = fields.take("PublicIP")? else {
         return Ok(None);
@@ -162,7 +185,7 @@ fn underlay_v4(fields: &Fields<'_>) -> Result<Option<Ipv4Addr>, BadJson> {
     match text.parse::<Ipv4Addr>() {
         Ok(address) => Ok(Some(address).filter(|address| !address.is_unspecified())),
         Err(_) if text.is_empty() => Ok(None),
-        Err(why) => Err(bad_value("PublicIP", &text, why.to_string())),
+        Err(why) => Err(bad_value("PublicIP", &text, &why.to_string())),
     }
 }
 
@@ -173,7 +196,7 @@ fn underlay_v6(fields: &Fields<'_>) -> Result<Option<Ipv6Addr>, BadJson> {
     match text.parse::<Ipv6Addr>() {
         Ok(address) => Ok(Some(address).filter(|address| !address.is_unspecified())),
         Err(_) if text.is_empty() => Ok(None),
-        Err(why) => Err(bad_value("PublicIPv6", &text, why.to_string())),
+        Err(why) => Err(bad_value("PublicIPv6", &text, &why.to_string())),
     }
 }
 
@@ -266,7 +289,7 @@ mod tests {
         for (text, reason) in [
             (deep.as_str(), "nested deeper than 32"),
             (large.as_str(), "more than the 65536"),
-            ("", "not a JSON object"),
+            ("", "it is empty"),
             ("[]", "not a JSON object"),
             ("null", "not a JSON object"),
             ("{\"PublicIP\":", "not a JSON object"),
@@ -274,6 +297,9 @@ mod tests {
             (r#"{"PublicIP":"fd00::1"}"#, "PublicIP is fd00::1"),
             (r#"{"PublicIPv6":"1.2.3.4"}"#, "PublicIPv6 is 1.2.3.4"),
             (r#"{"BackendType":{}}"#, "BackendType is {}"),
+            (r#"{"NodeName":"a b"}"#, "NodeName is a b"),
+            (r#"{"NodeName":"a\u001b[2J"}"#, r"NodeName is a\u{1b}[2J"),
+            (r#"{"NodeName":"\u202egnp"}"#, r"NodeName is \u{202e}gnp"),
         ] {
             let refused = LeaseAttrs::from_json(text.as_bytes()).expect_err(reason);
             assert!(refused.to_string().contains(reason), "{refused}");

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::family::{Family, Prefix, size};
+use crate::json::shown;
 
 /// The pod range of one family, cut into blocks of one length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +178,7 @@ fn on_grid<N: Prefix>(network: N, block_len: u8, address: Option<u128>) -> Resul
 fn wrong(key: &'static str, value: &str, why: impl Into<String>) -> ConfigError {
     ConfigError::Value {
         key,
-        value: value.chars().take(80).collect(),
+        value: shown(value, 80),
         why: why.into(),
     }
 }

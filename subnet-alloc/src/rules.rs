@@ -134,7 +134,8 @@ fn holder(
 ) -> Result<Option<Lease>, StoreError> {
     let keys = shelf.keys();
     let in_the_way = |key: &&String| {
-        Block::from_key(key).is_ok_and(|held| Some(&held) != except && held.overlaps(block))
+        Block::from_key(key)
+            .is_ok_and(|held| Some(&held) != except && held.overlaps(block) && !held.dwarfs(block))
     };
     let Some(key) = keys.iter().find(in_the_way) else {
         return Ok(None);

@@ -129,6 +129,8 @@ pub enum WatchEvent {
     Gone(Block, Revision),
     /// A key was written that is no lease.
     Bad(BadEntry),
+    /// A key that could not have been one was deleted; this is [`BadEntry::key`].
+    BadGone(String),
 }
 
 /// How an attempt to create a block's key ended.

@@ -59,7 +59,7 @@ pub struct Vtep {
 #[derive(Debug, thiserror::Error)]
 pub enum BadVtep {
     /// It is not an object with a `VtepMAC`.
-    #[error("BackendData is not {{\"VNI\":…,\"VtepMAC\":…}}: {0}")]
+    #[error("BackendData is not like {{\"VNI\":1,\"VtepMAC\":\"fe:d9:bd:bd:f9:6d\"}}: {0}")]
     Shape(#[from] serde_json::Error),
     /// The MAC is not one.
     #[error("VtepMAC: {0}")]

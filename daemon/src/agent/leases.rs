@@ -62,13 +62,8 @@ impl Agent {
         }
         let namesakes = news.namesakes.into_iter();
         self.notices.extend(namesakes.map(Notice::Namesake));
-        if let Some((example, why)) = news.skipped.first().cloned() {
-            let count = news.skipped.len();
-            self.notices.push_back(Notice::Skipped {
-                count,
-                example,
-                why,
-            });
+        if !news.skipped.is_empty() {
+            self.notices.push_back(Notice::Skipped(news.skipped));
         }
     }
 

@@ -96,13 +96,8 @@ pub(crate) enum Notice {
     Fights(Vec<Fight>),
     /// Another node has this node's name, and this block.
     Namesake(Block),
-    /// No packets are sent to this many more leases.
-    Skipped {
-        count: usize,
-        /// One of them, and why.
-        example: Block,
-        why: Skipped,
-    },
+    /// No packets are sent to these leases either.
+    Skipped(Vec<(Block, Skipped)>),
 }
 
 /// Changes in one [`Output::Apply`]: some milliseconds of work, so that

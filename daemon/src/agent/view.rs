@@ -7,7 +7,7 @@ use std::time::Instant;
 use ipnetwork::IpNetwork;
 use subnet_alloc::{Block, Lease};
 
-use crate::backend::{NoWay, Remote, Skipped, Way, networks};
+use crate::backend::{NoWay, Remote, Skipped, Way};
 
 use super::Agent;
 
@@ -100,7 +100,7 @@ impl Agent {
         let parts = self
             .remotes
             .iter()
-            .flat_map(|(block, remote)| networks(block).map(move |n| (n, remote)));
+            .flat_map(|(block, remote)| self.local.usable(block).map(move |n| (n, remote)));
         parts
             .map(|(network, remote)| {
                 let way = self.local.way(network, remote, self.devices);

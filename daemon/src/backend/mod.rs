@@ -121,7 +121,7 @@ impl Local {
         devices: Devices,
     ) -> Vec<Entry> {
         let mut entries = Vec::with_capacity(4);
-        for network in networks(block) {
+        for network in self.usable(block) {
             match self.way(network, remote, devices) {
                 Ok(Way::Tunnel(link, mac, underlay)) => {
                     let vtep = vxlan::RemoteVtep {
@@ -165,15 +165,19 @@ impl Local {
         }
     }
 
-    /// Whether all of a block lies in the pools.
+    /// The parts of a block whose family this node has.
+    pub(crate) fn usable(&self, block: &Block) -> impl Iterator<Item = IpNetwork> + use<> {
+        let pools = self.pools;
+        networks(block).filter(move |network| pools[usize::from(!network.is_ipv4())].is_some())
+    }
+
+    /// Whether all that is usable of a block lies in the pools, and something is.
     pub(crate) fn has_in_pools(&self, block: &Block) -> bool {
         let within = |network: IpNetwork| {
             let pool = self.pools[usize::from(!network.is_ipv4())];
-            pool.is_some_and(|pool| {
-                pool.contains(network.network()) && pool.prefix() <= network.prefix()
-            })
+            pool.is_some_and(|pool| contains(pool, network))
         };
-        networks(block).all(within)
+        self.usable(block).next().is_some() && self.usable(block).all(within)
     }
 
     /// Whether this is the word that the own block is not, or not any more, this
@@ -226,6 +230,11 @@ impl Local {
             .flatten()
             .map(move |local| (local.is_ipv4(), side(local)))
     }
+}
+
+/// Whether all of `inner` lies in `outer`.
+pub(crate) fn contains(outer: IpNetwork, inner: IpNetwork) -> bool {
+    outer.contains(inner.network()) && outer.prefix() <= inner.prefix()
 }
 
 /// The parts of a block, IPv4 first.

@@ -21,19 +21,19 @@ pub(crate) enum Backend {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackendError {
     #[error(
-        "the network config's Backend.Type is {0:?}; twill has vxlan and host-gw: change the config, or override it with --backend"
+        "network config: Backend.Type is {0:?}; twill has vxlan and host-gw: change the config, or override it with --backend"
     )]
     Unknown(String),
-    #[error("the network config's backend: {0}")]
+    #[error("{0}; correct it")]
     Option(#[from] BadOption),
-    #[error("the network config's backend: {0}")]
+    #[error("network config: Backend.{0}")]
     Vni(#[from] BadVni),
     #[error(
-        "the network config's backend: Port {0} is out of range: expected 1 to 65535, or 0 for {DEFAULT_PORT}"
+        "network config: Backend.Port is {0}, which is out of range: expected 1 to 65535, or 0 for {DEFAULT_PORT}"
     )]
     Port(u64),
     #[error(
-        "the network config's backend: with VNI {0} the device would be named {1}, which is longer than 15 characters; choose a smaller VNI"
+        "network config: with Backend.VNI {0} the device would be named {1}, which is longer than 15 characters; choose a smaller VNI"
     )]
     Name(Vni, String),
     #[error(

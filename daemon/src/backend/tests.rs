@@ -190,6 +190,86 @@ fn a_block_outside_of_the_pool_is_passed_over() {
 }
 
 #[test]
+fn leases_that_would_mislead_packets_are_passed_over() {
+    let local = local(vxlan(false));
+    let read = |key: &str, value: &str| {
+        let lease = Lease {
+            block: block(key),
+            ..lease(value)
+        };
+        Remote::read(&lease, &local).map(drop).unwrap_err()
+    };
+    let (key, good) = ("10.244.60.0-24", vxlan_value("10.99.0.2"));
+    for address in ["10.99.0.0", "10.99.0.255", "255.255.255.255"] {
+        assert_eq!(
+            read(key, &vxlan_value(address)),
+            Skipped::BadAddress(ip(address))
+        );
+    }
+    let v6_only = good.replace("null", r#""fe80::2""#);
+    assert_eq!(read(key, &v6_only), Skipped::BadAddress(ip("fe80::2")));
+    assert_eq!(
+        read(key, &vxlan_value("10.244.60.5")),
+        Skipped::InOwnBlock(ip("10.244.60.5"))
+    );
+    let [ours, other] = [1, 7].map(|n| vxlan::Vni::try_from(n).unwrap());
+    assert_eq!(
+        read(key, &good.replace(r#""VNI":1"#, r#""VNI":7"#)),
+        Skipped::OtherVni(other, ours)
+    );
+    assert_eq!(
+        read(key, &good.replace(&MAC.to_string(), "02:02:02:02:02:02")),
+        Skipped::OwnMac(Mac([2; 6]))
+    );
+    let long = good.replace(r#""VNI":1"#, &format!(r#""VNI":"{}""#, "x".repeat(9000)));
+    assert!(read(key, &long).to_string().len() < 200);
+}
+
+#[test]
+fn a_key_whose_value_has_nothing_of_its_family_is_passed_over() {
+    let mut local = local(vxlan(false));
+    local.pools[1] = "fd00:244::/48".parse().ok();
+    let read = |key: &str, value: &str| {
+        let lease = Lease {
+            block: block(key),
+            ..lease(value)
+        };
+        Remote::read(&lease, &local).map(drop)
+    };
+    let v6_key = "0.0.0.0-0&fd00:244:0:5::-64";
+    let good = vxlan_value("10.99.0.2");
+    assert_eq!(read(v6_key, &good), Err(Skipped::NoAddress("IPv6")));
+    let no_vtep = good.replace("null", r#""fd99::2""#);
+    assert_eq!(read(v6_key, &no_vtep), Err(Skipped::NoVtep("IPv6")));
+    assert_eq!(read("10.244.60.0-24&fd00:244:0:5::-64", &good), Ok(()));
+}
+
+#[test]
+fn a_node_without_ipv6_uses_the_ipv4_part_of_a_block() {
+    let local = local(vxlan(false));
+    let dual = Lease {
+        block: block("10.244.60.0-24&fd00:244:0:5::-64"),
+        ..lease(&vxlan_value("10.99.0.2").replace("null", r#""fd99::2""#))
+    };
+    let remote = Remote::read(&dual, &local).unwrap();
+    assert_eq!(local.remote_entries(&dual.block, &remote, VXLAN).len(), 4);
+}
+
+#[test]
+fn a_block_that_holds_the_underlay_is_passed_over() {
+    let mut local = local(vxlan(false));
+    local.pools[0] = "10.0.0.0/8".parse().ok();
+    for key in ["10.99.0.0-24", "10.99.0.0-16", "10.99.0.0-31"] {
+        let lease = Lease {
+            block: block(key),
+            ..lease(&vxlan_value("10.98.0.2"))
+        };
+        let skipped = Remote::read(&lease, &local).unwrap_err();
+        assert!(matches!(skipped, Skipped::HoldsUnderlay(_)), "{skipped}");
+    }
+}
+
+#[test]
 fn what_is_published_is_flannels_value_with_our_name_at_its_end() {
     let local = local(vxlan(false));
     let attrs = local

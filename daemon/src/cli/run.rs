@@ -3,6 +3,7 @@
 use subnet_alloc::{EtcdOptions, EtcdStore, FileStore, StoreError};
 use tracing::info;
 
+use crate::capability::require_net_admin;
 use crate::config::{self, Config, EtcdFlags, Flags, StoreChoice};
 use crate::driver::{self, Settings};
 
@@ -11,6 +12,7 @@ use super::{Outcome, logging, runtime};
 /// Runs the daemon until a signal ends it.
 pub(super) fn run(flags: &Flags) -> anyhow::Result<Outcome> {
     let (config, _) = config::load(flags)?;
+    require_net_admin()?;
     logging::start(&config.log);
     if !config.ignored.is_empty() {
         info!(

@@ -42,7 +42,10 @@ fn shown(show: &Show) -> anyhow::Result<(String, Outcome)> {
         Topic::Config if json => Ok((as_json(&sources)?, Outcome::Fine)),
         Topic::Config => Ok((sources.to_string(), Outcome::Fine)),
         Topic::Routes => rows::<RouteRow>(&config, control::Topic::Routes, inspect::routes, json),
-        Topic::Leases => rows::<LeaseRow>(&config, control::Topic::Leases, inspect::leases, json),
+        Topic::Leases => {
+            let rows_of = |agent: &Agent| inspect::leases(agent, std::iter::empty());
+            rows::<LeaseRow>(&config, control::Topic::Leases, rows_of, json)
+        }
         Topic::Neighbours => rows::<NeighbourRow>(
             &config,
             control::Topic::Neighbours,

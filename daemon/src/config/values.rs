@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use regex_lite::Regex;
+use subnet_alloc::LeaseAttrs;
 
 /// A value that is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -139,10 +140,10 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
 
 pub(super) fn node_name(text: &str) -> Result<String, String> {
     match text.trim() {
-        name if name.len() <= 253 && !name.chars().any(|c| c.is_control() || c.is_whitespace()) => {
-            Ok(name.into())
+        name if LeaseAttrs::is_node_name(name) => Ok(name.into()),
+        _ => {
+            Err("want a name without spaces and invisible characters, of at most 253 bytes".into())
         }
-        _ => Err("want a name without spaces, of at most 253 bytes".into()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kernel::{Kernel, Mac, Netlink, NetlinkOptions, Ownership};
-use subnet_alloc::{AcquireError, Acquired, LeaseEvent, LeaseStore, acquire};
+use subnet_alloc::{AcquireError, Acquired, BadEvent, LeaseEvent, LeaseStore, acquire};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -12,6 +12,7 @@ use crate::agent::{Agent, Grace, Input};
 use crate::config::Config;
 use crate::control::{self, Request};
 use crate::inspect::{self, Daemon};
+use crate::passed_over::PassedOver;
 use crate::signals::Signals;
 use crate::start::{self, Plan};
 use crate::tenure::Begin;
@@ -66,6 +67,7 @@ struct Started {
     acquired: Acquired,
     /// The network config as it was written.
     document: Vec<u8>,
+    passed_over: PassedOver,
 }
 
 async fn start_up<S: LeaseStore>(config: &Config, store: &S) -> anyhow::Result<Started> {
@@ -75,13 +77,15 @@ async fn start_up<S: LeaseStore>(config: &Config, store: &S) -> anyhow::Result<S
     };
     let mut kernel = Netlink::open(options)?;
     let mut random = random::source();
+    let mut passed_over = PassedOver::default();
     loop {
-        let listing = start::first_listing(store).await;
+        let mut listing = start::first_listing(config, store).await;
         let document = listing.config.clone().unwrap_or_default();
         let (links, addresses) = kernel.links()?;
         let plan = start::plan(config, &document, (&links, &addresses))?;
         plan.announce(config);
-        inspect::warn_of_bad_entries(&listing.bad);
+        let bad = std::mem::take(&mut listing.bad);
+        passed_over.take(vec![BadEvent::Reset(bad)], Instant::now());
         let macs = plan.macs(config, &links, &listing.leases, &mut random);
         let claimant = plan.claimant(config, macs);
         match acquire(store, &claimant, listing, &mut random).await {
@@ -93,6 +97,7 @@ async fn start_up<S: LeaseStore>(config: &Config, store: &S) -> anyhow::Result<S
                     macs,
                     acquired,
                     document,
+                    passed_over,
                 });
             }
             // A store that fails between two answers is no reason to end.
@@ -134,6 +139,7 @@ impl<S: LeaseStore> Driver<S> {
             macs,
             acquired,
             document,
+            passed_over,
         } = up;
         let config = Arc::new(config);
         let (own, revision) = (acquired.lease.clone(), acquired.revision);
@@ -142,7 +148,10 @@ impl<S: LeaseStore> Driver<S> {
         let holding = Holding::begin(&store, &config, (&plan, macs), (own, Begin::Holding));
         let (reader, worker) = kernel.split()?;
         Ok(Driver {
-            daemon: Daemon::new(start::describe_store(&config), config.lease_ttl, started),
+            daemon: Daemon {
+                passed_over,
+                ..Daemon::new(start::describe_store(&config), config.lease_ttl, started)
+            },
             config,
             load,
             open,

@@ -17,6 +17,8 @@ pub(super) struct Files {
     announced: bool,
     written: Option<SubnetEnv>,
     remembered: Option<State>,
+    /// Why subnet.env could not be written, as it was last said.
+    trouble: Option<String>,
 }
 
 impl Files {
@@ -68,12 +70,16 @@ impl Files {
             return;
         }
         let path = &config.subnet_file;
-        match env.write(path) {
-            Ok(_) => self.written = Some(env),
-            Err(error) => error!(
-                "cannot write {}: {error}; new pods get no network until this is mended",
-                path.display()
-            ),
+        match env.write(path).map_err(|error| error.to_string()) {
+            Ok(_) => (self.written, self.trouble) = (Some(env), None),
+            Err(why) if self.trouble.as_ref() != Some(&why) => {
+                error!(
+                    "cannot write {} (--subnet-file): {why}; new pods get no network until this is mended; it is tried again with every change, and on SIGHUP",
+                    path.display()
+                );
+                self.trouble = Some(why);
+            }
+            Err(_) => {}
         }
     }
 }

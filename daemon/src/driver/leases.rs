@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::agent::Input;
 use crate::backend::{Local, networks};
 use crate::config::Config;
-use crate::inspect::{self, StoreState};
+use crate::inspect::StoreState;
 use crate::random;
 use crate::start::Plan;
 use crate::tenure::{Begin, Hint, Tenure, TenureEvent};
@@ -90,7 +90,7 @@ impl<S: LeaseStore> Driver<S> {
     pub(super) fn take_store(&mut self, event: StoreEvent) {
         match event {
             StoreEvent::Leases(events) => self.take_leases(events),
-            StoreEvent::Bad(entries) => inspect::warn_of_bad_entries(&entries),
+            StoreEvent::Bad(events) => self.daemon.passed_over.take(events, Instant::now()),
             StoreEvent::Config(document) => self.take_config(document),
             StoreEvent::Up { .. } => {
                 if let StoreState::Down { why, since, .. } = &self.daemon.store {
@@ -117,6 +117,7 @@ impl<S: LeaseStore> Driver<S> {
             // A full channel has a hint in it already.
             let _ = self.holding.hints.try_send(Hint::Lost);
         }
+        self.daemon.passed_over.heed(&events);
         self.tell(Input::Leases(events));
     }
 

@@ -19,14 +19,15 @@ mod words;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kernel::{Carried, Notification, Reader, Worker};
+use kernel::{Carried, Change, Notification, Reader, Refusal, Worker};
 use subnet_alloc::LeaseStore;
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use crate::agent::{Agent, Input, Output};
+use crate::agent::{Agent, Input, Notice, Output};
 use crate::config::{Config, ConfigError};
 use crate::control::{Answer, Request, Topic};
+use crate::hints;
 use crate::inspect::{self, Daemon};
 use crate::notify;
 use crate::outside::Outside;
@@ -208,10 +209,13 @@ impl<S: LeaseStore> Driver<S> {
                 self.tell(Input::Dump(dump));
             }
             Output::Apply(changes) => self.worker.submit(changes),
+            Output::Notice(Notice::Skipped(leases)) => {
+                self.daemon.passed_over.name_leases(&leases, Instant::now());
+            }
             Output::Notice(notice) => words::say(&notice),
             Output::Refused(refused) => {
                 for (change, refusal) in refused.iter().take(REFUSALS_NAMED) {
-                    warn!("the kernel refused {change}: {refusal}; trying again");
+                    self.say_refused(change, refusal);
                 }
                 if let Some(more @ 1..) = refused.len().checked_sub(REFUSALS_NAMED) {
                     warn!("the kernel refused {more} more changes; see `twill check`");
@@ -219,6 +223,19 @@ impl<S: LeaseStore> Driver<S> {
             }
         }
         Ok(())
+    }
+
+    fn say_refused(&self, change: &Change, refusal: &Refusal) {
+        let links = self.agent.reconciler().links().values();
+        let hint = hints::hint(change, refusal, links).map(|hint| format!("; {hint}"));
+        let hint = hint.unwrap_or_default();
+        if hints::is_grave(change) {
+            error!(
+                "the kernel refused {change}: {refusal}{hint}; no pod of this node has a network until then; trying again"
+            );
+        } else {
+            warn!("the kernel refused {change}: {refusal}{hint}; trying again");
+        }
     }
 
     fn answer(&mut self, request: Request) -> anyhow::Result<()> {

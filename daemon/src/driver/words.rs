@@ -52,12 +52,7 @@ pub(super) fn say(notice: &Notice) {
         Notice::Namesake(block) => error!(
             "the node that has block {block} has this node's name; whichever is restarted may take the other's block: give one of them another --node-name"
         ),
-        Notice::Skipped {
-            count,
-            example,
-            why,
-        } => warn!(
-            "{count} leases are passed over (block {example}, for one: {why}); see `twill show leases`"
-        ),
+        // Named one by one, see `PassedOver`.
+        Notice::Skipped(_) => {}
     }
 }

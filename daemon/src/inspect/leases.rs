@@ -1,7 +1,7 @@
 //! `twill show leases`.
 
 use serde::{Deserialize, Serialize};
-use subnet_alloc::{Block, Hold, Lease};
+use subnet_alloc::{BadEntry, Block, Hold, Lease};
 
 use crate::agent::{Agent, LeaseView};
 use crate::backend::Remote;
@@ -11,7 +11,7 @@ use super::table::{Columns, or_dash};
 /// Who holds a block.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct LeaseRow {
-    /// The block.
+    /// The block; the key behind `subnets/` when that is no lease.
     pub(crate) block: String,
     /// The node that holds it.
     pub(crate) node: Option<String>,
@@ -19,9 +19,9 @@ pub(crate) struct LeaseRow {
     pub(crate) underlay: Option<String>,
     /// `leased`, or `reserved` when it never ends.
     pub(crate) hold: Option<String>,
-    /// `own`, `in use`, `vanished` from the store, or `passed over`.
+    /// `own`, `in use`, `vanished` from the store, `passed over`, or `no lease`.
     pub(crate) state: String,
-    /// Since when it has vanished, or why it is passed over.
+    /// Since when it has vanished, why it is passed over, or why it is none.
     pub(crate) detail: Option<String>,
 }
 
@@ -43,21 +43,29 @@ impl Columns for LeaseRow {
     }
 }
 
-/// All leases, the own one first.
-pub(crate) fn leases(agent: &Agent) -> Vec<LeaseRow> {
+/// All leases, the own one first, and the keys that are none.
+pub(crate) fn leases<'a>(
+    agent: &Agent,
+    bad_keys: impl Iterator<Item = &'a BadEntry>,
+) -> Vec<LeaseRow> {
     let row = |view: LeaseView<'_>| match view {
         LeaseView::Own(lease) => own(lease),
         LeaseView::Remote(block, remote) => other(agent, block, remote),
-        LeaseView::Skipped(block, why) => LeaseRow {
-            block: block.to_string(),
-            node: None,
-            underlay: None,
-            hold: None,
-            state: "passed over".to_owned(),
-            detail: Some(why.to_string()),
-        },
+        LeaseView::Skipped(block, why) => unused(block.to_string(), "passed over", why.to_string()),
     };
-    agent.leases().map(row).collect()
+    let bad = bad_keys.map(|bad| unused(bad.key.clone(), "no lease", bad.why.clone()));
+    agent.leases().map(row).chain(bad).collect()
+}
+
+fn unused(block: String, state: &str, why: String) -> LeaseRow {
+    LeaseRow {
+        block,
+        node: None,
+        underlay: None,
+        hold: None,
+        state: state.to_owned(),
+        detail: Some(why),
+    }
 }
 
 fn own(lease: &Lease) -> LeaseRow {

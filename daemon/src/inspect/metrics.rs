@@ -34,6 +34,11 @@ pub(super) fn text(agent: &Agent, daemon: &Daemon) -> String {
             as_i64(passed_over),
         ),
         (
+            "store_bad_keys",
+            "Keys of the store that are no leases",
+            as_i64(daemon.passed_over.bad_keys().len()),
+        ),
+        (
             "routes",
             "Routes that are wanted or in the kernel",
             as_i64(agent.reconciler().routes().count()),

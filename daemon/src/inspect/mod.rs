@@ -12,12 +12,11 @@ mod table;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use subnet_alloc::BadEntry;
-use tracing::warn;
 
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::control::{Answer, Request, Topic};
+use crate::passed_over::PassedOver;
 
 pub(crate) use drift::{DriftRow, drift};
 pub(crate) use leases::{LeaseRow, leases};
@@ -37,6 +36,8 @@ pub(crate) struct Daemon {
     pub(crate) refused: Option<String>,
     /// Why the underlay is not what was planned with.
     pub(crate) underlay_trouble: Option<String>,
+    /// What of the store is passed over.
+    pub(crate) passed_over: PassedOver,
     /// When the daemon was started.
     pub(crate) started: Instant,
     /// When the lease was last renewed.
@@ -69,6 +70,7 @@ impl Daemon {
             store: StoreState::Up,
             refused: None,
             underlay_trouble: None,
+            passed_over: PassedOver::default(),
             started,
             renewed: Instant::now(),
             lost: false,
@@ -97,7 +99,7 @@ impl Daemon {
 pub(crate) fn answer(request: Request, agent: &Agent, daemon: &Daemon, config: &Config) {
     let answer = match request.topic {
         Topic::Routes => json(&routes(agent)),
-        Topic::Leases => json(&leases(agent)),
+        Topic::Leases => json(&leases(agent, daemon.passed_over.bad_keys())),
         Topic::Neighbours => json(&neighbours(agent)),
         Topic::Drift => json(&drift(agent)),
         Topic::Status => json(&Status::of(agent, daemon, config)),
@@ -156,21 +158,5 @@ fn json(value: &impl Serialize) -> Answer {
             good: false,
             text: format!("{{\"error\":\"{error}\"}}"),
         },
-    }
-}
-
-/// Bad entries that are named in the log; the rest is counted.
-const BAD_NAMED: usize = 5;
-
-/// Names keys of the store that are no leases.
-pub(crate) fn warn_of_bad_entries(entries: &[BadEntry]) {
-    for entry in entries.iter().take(BAD_NAMED) {
-        warn!(
-            "the store's key subnets/{} is passed over: {}",
-            entry.key, entry.why
-        );
-    }
-    if let Some(more @ 1..) = entries.len().checked_sub(BAD_NAMED) {
-        warn!("{more} more keys of the store are passed over");
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct Status {
     pub(crate) leases: usize,
     /// Leases that no packets are sent to.
     pub(crate) leases_passed_over: usize,
+    /// Keys of the store that are no leases.
+    pub(crate) bad_keys: usize,
     /// Routes that are wanted or there.
     pub(crate) routes: usize,
     /// Entries that the kernel does not hold as it should.
@@ -92,6 +94,7 @@ impl Status {
             refused: daemon.refused.clone(),
             leases,
             leases_passed_over,
+            bad_keys: daemon.passed_over.bad_keys().len(),
             routes: agent.reconciler().routes().count(),
             drift: agent.reconciler().drift(),
             ..Status::early(config, "")
@@ -169,8 +172,8 @@ impl Status {
         line(
             "leases",
             format!(
-                "{} of other nodes, {} passed over",
-                self.leases, self.leases_passed_over
+                "{} of other nodes, {} passed over; {} keys are no leases",
+                self.leases, self.leases_passed_over, self.bad_keys
             ),
         );
         line(

@@ -8,6 +8,8 @@
 pub(crate) mod decode;
 mod decode_link;
 mod encode;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod links;
 mod monitor;
 mod reader;

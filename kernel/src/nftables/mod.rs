@@ -9,6 +9,8 @@ mod fingerprint;
 mod firewall;
 mod flannel;
 mod forward;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod monitor;
 mod rule;
 mod ruleset;

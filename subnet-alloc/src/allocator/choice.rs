@@ -38,7 +38,7 @@ impl<'a> Choice<'a> {
         known: &'a Knowledge<'a>,
         random: &'a mut dyn FnMut() -> u64,
     ) -> Self {
-        let taken = taken.collect();
+        let taken = taken.filter(|block| !holds_a_pool(config, block)).collect();
         Choice {
             config,
             taken,
@@ -158,6 +158,18 @@ fn longest_free(mut free: Vec<(u128, Revision)>, count: usize) -> Vec<u128> {
     free.sort_unstable_by_key(|(index, revision)| (*revision, *index));
     free.truncate(count);
     free.into_iter().map(|(index, _)| index).collect()
+}
+
+/// A block that holds all of a pool is no node's, and must not keep every node from getting one.
+fn holds_a_pool(config: &NetworkConfig, block: &Block) -> bool {
+    let holds_v4 = |(pool, part): (Pool<Ipv4Network>, Ipv4Network)| covers(&pool, part);
+    let holds_v6 = |(pool, part): (Pool<Ipv6Network>, Ipv6Network)| covers(&pool, part);
+    config.v4.zip(block.v4()).is_some_and(holds_v4)
+        || config.v6.zip(block.v6()).is_some_and(holds_v6)
+}
+
+fn covers<N: Prefix>(pool: &Pool<N>, part: N) -> bool {
+    part.first() <= pool.network.first() && pool.network.last() <= part.last()
 }
 
 fn number<N: Prefix>(pool: Option<&Pool<N>>, part: Option<N>) -> Option<u128> {

@@ -83,6 +83,21 @@ fn a_lease_with_my_underlay_address_is_kept() {
     );
 }
 
+#[test]
+fn a_key_that_holds_the_whole_pool_keeps_nobody_from_a_block() {
+    for key in ["10.0.0.0-8", "0.0.0.0-1", "10.244.0.0-16"] {
+        let leases = [lease_of(&node(2), block(key))];
+        let taken = step(&config(V4), &node(1), &leases);
+        assert!(matches!(taken, Step::Claim(_)), "{key}: {taken:?}");
+    }
+    // What lies in the pool counts, however large it is.
+    let half = [lease_of(&node(2), block("10.244.0.0-17"))];
+    let Step::Claim(taken) = step(&config(V4), &node(1), &half) else {
+        panic!("no claim");
+    };
+    assert!(!taken.overlaps(&half[0].block));
+}
+
 fn named(name: &str, number: u8) -> Identity {
     Identity {
         node: Some(name.to_owned()),
@@ -369,7 +384,7 @@ fn a_lease_of_another_length_blocks_what_it_overlaps() {
 #[test]
 fn an_exhausted_pool_is_named() {
     let config = config(r#"{"Network":"10.244.0.0/22","SubnetLen":24}"#);
-    let leases = [lease_of(&node(2), block("10.244.0.0-16"))];
+    let leases = ["10.244.0.0-23", "10.244.2.0-23"].map(|key| lease_of(&node(2), block(key)));
     let refused =
         decide_afresh(&config, &node(1), &leases, &mut numbers(1)).expect_err("exhausted");
     let text = refused.to_string();
@@ -618,7 +633,10 @@ proptest! {
         held in prop::collection::vec(any_block(), 0..40),
         seed: u64,
     ) {
-        let leases: Vec<_> = held.into_iter().map(|block| lease_of(&node(2), block)).collect();
+        let pool = config.v4.map_or("10.244.0.0/16".parse(), |pool| Ok(pool.network)).expect("a network");
+        let in_pool = |block: &Block| block.v4().is_some_and(|part| part.prefix() > pool.prefix());
+        let held = held.into_iter().filter(in_pool);
+        let leases: Vec<_> = held.map(|block| lease_of(&node(2), block)).collect();
         if let Ok(decision) = decide_afresh(&config, &node(1), &leases, &mut numbers(seed)) {
             let Step::Claim(block) = decision.step else { panic!("nobody knows this node") };
             prop_assert_eq!(config.fits(&block), Ok(()));

@@ -99,7 +99,7 @@ pub(super) fn conflict(keys: &Keys, block: &Block, all: &[KeyValue]) -> Option<L
     };
     let mut others = all.iter().filter_map(key).filter(|other| other != block);
     others
-        .find(|other| other.overlaps(block))
+        .find(|other| other.overlaps(block) && !other.dwarfs(block))
         .map(unknown_holder)
 }
 

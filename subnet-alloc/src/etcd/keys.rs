@@ -68,7 +68,7 @@ impl Keys {
         entry::read(key.unwrap_or(kv.key()), kv.value(), hold(kv), revision)
     }
 
-    /// What a watched change means; a key of no meaning that goes away means nothing.
+    /// What a watched change means.
     pub(super) fn event(&self, event: &Event) -> Option<WatchEvent> {
         let kv = event.kv()?;
         let is_put = event.event_type() == EventType::Put;
@@ -79,8 +79,7 @@ impl Keys {
             return Some(self.entry(kv).into_event());
         }
         let key = kv.key().strip_prefix(self.subnets.as_bytes())?;
-        let block = Block::from_key(std::str::from_utf8(key).ok()?).ok()?;
-        Some(WatchEvent::Gone(block, revision(kv.mod_revision())))
+        Some(entry::gone(key, revision(kv.mod_revision())))
     }
 }
 

@@ -106,7 +106,7 @@ impl EtcdOptions {
             return Ok(self.password.clone());
         };
         let text = std::fs::read_to_string(path);
-        let text = text.map_err(|why| wrong_file(path, &why.to_string()))?;
+        let text = text.map_err(|why| unreadable(path, "password", &why))?;
         match text.lines().next() {
             Some(first) if !first.is_empty() => Ok(Some(first.to_owned())),
             _ => Err(wrong_file(
@@ -184,7 +184,7 @@ impl EtcdOptions {
 
 /// Reads a PEM file and looks for what it should hold, so that a mix-up is named here and not by a handshake.
 fn pem(path: &Path, label: &str) -> Result<Vec<u8>, StoreError> {
-    let text = std::fs::read(path).map_err(|why| wrong_file(path, &why.to_string()))?;
+    let text = std::fs::read(path).map_err(|why| unreadable(path, label, &why))?;
     let is_there = String::from_utf8_lossy(&text)
         .lines()
         .any(|line| line.starts_with("-----BEGIN ") && line.contains(label));
@@ -203,6 +203,14 @@ fn wrong(option: &str, why: &str) -> StoreError {
         option: option.to_owned(),
         why: why.to_owned(),
     }
+}
+
+fn unreadable(path: &Path, what: &str, why: &std::io::Error) -> StoreError {
+    let why = format!(
+        "the file of the {} cannot be read: {why}",
+        what.to_lowercase()
+    );
+    wrong_file(path, &why)
 }
 
 fn wrong_file(path: &Path, why: &str) -> StoreError {

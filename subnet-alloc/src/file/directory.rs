@@ -6,7 +6,6 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::block::Block;
 use crate::entry::{self, Entry};
 use crate::history::Use;
 use crate::lease::{Hold, LeaseId, Revision};
@@ -98,9 +97,7 @@ impl Directory {
             );
         }
         for (key, revision) in self.index.removed.iter().filter(|(_, at)| *at > after.0) {
-            let block = Block::from_key(key).ok();
-            let gone = block.map(|block| WatchEvent::Gone(block, Revision(*revision)));
-            events.extend(gone.map(|event| (*revision, event)));
+            events.insert(*revision, entry::gone(key.as_bytes(), Revision(*revision)));
         }
         for (at, last) in self.index.released.range(after.0 + 1..) {
             events.insert(*at, last.entry(Revision(*at)).into_event());

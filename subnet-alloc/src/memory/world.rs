@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::block::Block;
 use crate::entry::{self, Entry};
 use crate::history::Use;
 use crate::lease::{Hold, LeaseId, Revision};
@@ -59,13 +58,8 @@ impl World {
 
     pub(super) fn delete(&mut self, key: &str) {
         if self.keys.remove(key).is_some() {
-            match Block::from_key(key) {
-                Ok(block) => {
-                    let revision = Revision(self.revision + 1);
-                    self.record(WatchEvent::Gone(block, revision));
-                }
-                Err(_) => self.revision += 1,
-            }
+            let revision = Revision(self.revision + 1);
+            self.record(entry::gone(key.as_bytes(), revision));
         }
     }
 

@@ -1,0 +1,12 @@
+//! A way in for the fuzzer.
+
+use super::decode;
+
+/// Reads a datagram of the kernel as a dump and as notifications.
+pub fn netlink(datagram: &[u8]) {
+    for message in decode::messages(datagram) {
+        let _ = decode::notification(&message);
+        let _ = decode::nexthop(message.payload);
+        let _ = decode::acknowledgement(&message);
+    }
+}
