@@ -110,7 +110,7 @@ fn mac(number: u8) -> String {
 fn value(number: u8) -> String {
     let (v4, v6) = (mac(number), mac(100 + number));
     format!(
-        r#"{{"PublicIP":"10.99.0.{}","PublicIPv6":"fd99::{}","BackendType":"vxlan","BackendData":{{"VNI":1,"VtepMAC":"{v4}"}},"BackendV6Data":{{"VNI":1,"VtepMAC":"{v6}"}}}}"#,
+        r#"{{"PublicIP":"10.99.0.{}","PublicIPv6":"fd99::{}","BackendType":"vxlan","BackendData":{{"VNI":1,"VtepMAC":"{v4}"}},"BackendV6Data":{{"VNI":1,"VtepMAC":"{v6}"}},"NodeName":"n{number}"}}"#,
         100 + number,
         100 + number
     )
@@ -213,6 +213,13 @@ fn misleading(own: &str) -> Vec<(Pair, String)> {
         pair("10.244.110.0-24", underlay("10.244.110.9")),
         "10.244.110.0/24".into(),
     ));
+    // It lies across a good one, and has the MAC of a good one.
+    for (key, value, block) in [
+        ("10.244.3.128-25", good.clone(), "10.244.3.128/25"),
+        ("10.244.111.0-24", with_mac(&mac(2)), "10.244.111.0/24"),
+    ] {
+        all.push((pair(key, value), block.into()));
+    }
     // The key is of IPv6, and the value has nothing of it.
     let v4_only = r#"{"PublicIP":"10.99.0.111","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"02:99:00:00:00:0b"}}"#;
     all.push((

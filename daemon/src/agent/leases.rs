@@ -8,6 +8,7 @@ use subnet_alloc::{Block, Lease, LeaseEvent};
 
 use crate::backend::{Remote, Skipped};
 
+use super::rivals::rivals_among;
 use super::{Agent, Notice};
 
 impl Agent {
@@ -23,6 +24,7 @@ impl Agent {
                 LeaseEvent::Gone(block) => self.vanish(block, (&mut released, &mut news), now),
             }
         }
+        self.reconsider(&mut released);
         self.release(released);
         self.tell(news);
     }
@@ -37,6 +39,7 @@ impl Agent {
         for block in &due {
             self.gone(block, &mut released);
         }
+        self.reconsider(&mut released);
         self.release(released);
         let count = due.len();
         self.notices.push_back(Notice::Forgotten { count, example });
@@ -138,7 +141,7 @@ impl Agent {
     /// The first listing at once: a map that is made in one go has no half-full
     /// nodes, and nothing can be released yet.
     fn take_in_bulk(&mut self, leases: Vec<Lease>, news: &mut News) {
-        let (mut remotes, mut skipped) = (Vec::new(), Vec::new());
+        let (mut remotes, mut skipped, mut in_use) = (Vec::new(), Vec::new(), Vec::new());
         for lease in leases {
             match Remote::read(&lease, &self.local) {
                 _ if lease.block == self.local.block => {
@@ -151,13 +154,29 @@ impl Agent {
         for (block, remote) in &remotes {
             self.note_namesake(block, remote, news);
         }
-        self.remotes = remotes.into_iter().collect();
+        let mut rivals: BTreeMap<usize, Skipped> =
+            rivals_among(&remotes, &self.local).into_iter().collect();
+        for (at, (block, remote)) in remotes.into_iter().enumerate() {
+            match rivals.remove(&at) {
+                None => in_use.push((block, remote)),
+                Some(why) => {
+                    self.rivals.insert(block, remote);
+                    skipped.push((block, why));
+                }
+            }
+        }
+        let off_grid = in_use.iter().map(|(block, _)| *block);
+        self.off_grid = off_grid
+            .filter(|block| !self.local.is_on_grid(block))
+            .collect();
+        self.remotes = in_use.into_iter().collect();
         news.skipped.clone_from(&skipped);
         self.skipped = skipped.into_iter().collect();
     }
 
     fn put(&mut self, lease: Lease, released: &mut Vec<Key>, news: &mut News) {
         self.make_way(&lease.block, released);
+        self.rivals.remove(&lease.block);
         if lease.block == self.local.block {
             self.gone(&lease.block, released);
             if self.local.is_mine(&lease) {
@@ -166,10 +185,19 @@ impl Agent {
             return;
         }
         let block = lease.block;
-        match Remote::read(&lease, &self.local) {
+        let read = Remote::read(&lease, &self.local);
+        let usable = read.and_then(|remote| match self.rival(&block, &remote) {
+            None => Ok(remote),
+            Some(why) => {
+                self.rivals.insert(block, remote);
+                Err(why)
+            }
+        });
+        match usable {
             Ok(remote) => {
                 self.note_namesake(&block, &remote, news);
                 self.skipped.remove(&block);
+                news.skipped.extend(self.yield_to(&block, released));
                 self.replace(block, Some(remote), released);
             }
             Err(why) => {
@@ -217,10 +245,21 @@ impl Agent {
     fn gone(&mut self, block: &Block, released: &mut Vec<Key>) {
         self.vanished.forget(block);
         self.skipped.remove(block);
+        self.rivals.remove(block);
         self.replace(*block, None, released);
     }
 
-    fn replace(&mut self, block: Block, remote: Option<Remote>, released: &mut Vec<Key>) {
+    pub(super) fn replace(
+        &mut self,
+        block: Block,
+        remote: Option<Remote>,
+        released: &mut Vec<Key>,
+    ) {
+        if remote.is_some() && !self.local.is_on_grid(&block) {
+            self.off_grid.insert(block);
+        } else {
+            self.off_grid.remove(&block);
+        }
         let entries = remote
             .as_ref()
             .map_or_else(Vec::new, |remote| self.entries_of(&block, remote));

@@ -10,6 +10,7 @@
 //! ```
 
 mod leases;
+mod rivals;
 mod vanished;
 mod view;
 
@@ -117,6 +118,10 @@ pub(crate) struct Agent {
     own: Option<Lease>,
     remotes: BTreeMap<Block, Remote>,
     skipped: BTreeMap<Block, Skipped>,
+    /// Those of `skipped` that are used as soon as another one is gone.
+    rivals: BTreeMap<Block, Remote>,
+    /// Those of `remotes` that have another length than the own block.
+    off_grid: BTreeSet<Block>,
     /// Those of `remotes` that the store has no more.
     vanished: Vanished,
     grace: Grace,
@@ -152,6 +157,8 @@ impl Agent {
             own: None,
             remotes: BTreeMap::new(),
             skipped: BTreeMap::new(),
+            rivals: BTreeMap::new(),
+            off_grid: BTreeSet::new(),
             vanished: Vanished::default(),
             grace,
             removals_wait: None,

@@ -257,6 +257,76 @@ fn of_two_leases_with_one_mac_the_younger_is_believed_and_the_older_one_leaves_q
     );
 }
 
+fn named(name: &str, lease: Lease) -> Lease {
+    let node = Some(name.to_owned());
+    Lease {
+        attrs: LeaseAttrs {
+            node,
+            ..lease.attrs
+        },
+        ..lease
+    }
+}
+
+fn passed_over(world: &World) -> usize {
+    world.agent.lease_counts().1
+}
+
+#[test]
+fn of_two_nodes_with_one_mac_the_first_stays_in_use_and_the_other_waits_until_it_is_gone() {
+    let (first, clone) = (
+        named("a", lease(2, 2, 2, 1)),
+        named("b", lease(3, 33, 2, 8)),
+    );
+    let mut listed = World::new(vxlan());
+    listed.tell(reset(vec![clone.clone(), first.clone()]));
+    let mut watched = World::new(vxlan());
+    watched.tell(reset(vec![first.clone()]));
+    watched.wait();
+    watched.tell(vec![LeaseEvent::Put(clone.clone())]);
+    for mut world in [listed, watched] {
+        assert_eq!(
+            (world.fdb(), passed_over(&world)),
+            (vec![(2, "10.99.0.2".into())], 1)
+        );
+        world.tell(reset(vec![clone.clone(), first.clone()]));
+        assert_eq!((world.routes().len(), passed_over(&world)), (1, 1));
+        world.tell(vec![LeaseEvent::Gone(first.block)]);
+        assert_eq!(
+            (world.fdb(), passed_over(&world)),
+            (vec![(2, "10.99.0.33".into())], 0)
+        );
+        assert_eq!(world.routes(), ["10.244.3.0/24"]);
+    }
+}
+
+#[test]
+fn a_block_across_another_nodes_is_passed_over_until_that_is_gone_whichever_came_first() {
+    let good = lease(2, 2, 2, 5);
+    let across = Lease {
+        block: Block::from_key("10.244.2.128-25").unwrap(),
+        ..lease(9, 9, 9, 1)
+    };
+    let mut listed = World::new(vxlan());
+    listed.tell(reset(vec![across.clone(), good.clone()]));
+    let mut watched = World::new(vxlan());
+    watched.tell(reset(vec![across.clone()]));
+    assert_eq!(watched.routes(), ["10.244.2.128/25"]);
+    watched.tell(vec![LeaseEvent::Put(good.clone())]);
+    for mut world in [listed, watched] {
+        world.tell(vec![LeaseEvent::Put(across.clone())]);
+        assert_eq!(
+            (world.routes(), passed_over(&world)),
+            (vec!["10.244.2.0/24".into()], 1)
+        );
+        world.tell(vec![LeaseEvent::Gone(good.block)]);
+        assert_eq!(
+            (world.routes(), passed_over(&world)),
+            (vec!["10.244.2.128/25".into()], 0)
+        );
+    }
+}
+
 #[test]
 fn two_blocks_of_one_node_share_a_hop_until_both_are_gone() {
     let host_gw = |number| Lease {

@@ -171,6 +171,15 @@ impl Local {
         networks(block).filter(move |network| pools[usize::from(!network.is_ipv4())].is_some())
     }
 
+    /// Whether a block has the length of the own one: two such are the same, or
+    /// have no address in common.
+    pub(crate) fn is_on_grid(&self, block: &Block) -> bool {
+        let v4 = block.v4().zip(self.block.v4());
+        let v6 = block.v6().zip(self.block.v6());
+        v4.is_none_or(|(its, own)| its.prefix() == own.prefix())
+            && v6.is_none_or(|(its, own)| its.prefix() == own.prefix())
+    }
+
     /// Whether all that is usable of a block lies in the pools, and something is.
     pub(crate) fn has_in_pools(&self, block: &Block) -> bool {
         let within = |network: IpNetwork| {

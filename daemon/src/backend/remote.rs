@@ -49,6 +49,11 @@ pub(crate) enum Skipped {
     OutsidePool,
     /// It overlaps the own block.
     Overlap,
+    /// It lies across another node's block, which was there first or is of the
+    /// usual length.
+    OverlapsLease(Block),
+    /// Its VTEP has the MAC of another node's, which was there first.
+    SameMac(Mac, Block),
     /// The underlay is in its block: a route to it would cut this node off.
     HoldsUnderlay(IpNetwork),
 }
@@ -70,6 +75,15 @@ impl fmt::Display for Skipped {
             Skipped::OwnMac(mac) => write!(f, "its VTEP has this node's own MAC {mac}"),
             Skipped::OutsidePool => f.write_str("its block lies outside of the pool"),
             Skipped::Overlap => f.write_str("it overlaps this node's block"),
+            Skipped::OverlapsLease(other) => {
+                write!(f, "it overlaps the block {other} of another node")
+            }
+            Skipped::SameMac(mac, other) => {
+                write!(
+                    f,
+                    "its VTEP has the MAC {mac} of the node with the block {other}"
+                )
+            }
             Skipped::HoldsUnderlay(network) => {
                 write!(f, "this node's underlay {network} lies in its block")
             }
