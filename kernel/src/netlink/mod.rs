@@ -9,7 +9,7 @@ pub(crate) mod decode;
 mod decode_link;
 mod encode;
 #[cfg(feature = "fuzz")]
-pub mod fuzz;
+pub(crate) mod fuzz;
 mod links;
 mod monitor;
 mod reader;

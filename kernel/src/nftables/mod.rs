@@ -10,7 +10,7 @@ mod firewall;
 mod flannel;
 mod forward;
 #[cfg(feature = "fuzz")]
-pub mod fuzz;
+pub(crate) mod fuzz;
 mod monitor;
 mod rule;
 mod ruleset;
