@@ -14,6 +14,8 @@
 //! | `tests/table.rs` | Does a full routing table of somebody else cost anything? |
 //! | `tests/mixed.rs` | Can a cluster go over from flannel to Twill and back while pods talk? |
 //! | `tests/changes.rs` | What changes under running daemons, and do they follow? |
+//! | `tests/outages/` | Is a packet or a lease lost when the store goes away, and are leases in doubt handled? |
+//! | `tests/histories.rs` | Do the invariants of leases hold over random faults? |
 //! | `tests/crowd.rs` | Do daemons that start at once all get a block? |
 //! | `tests/commands.rs` | Do the commands say and do what they promise? |
 //! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |

@@ -378,6 +378,39 @@ async fn what_we_write_satisfies_flannels_parser() {
 }
 
 #[tokio::test]
+async fn blocks_of_other_lengths_are_in_the_way_of_a_claim_that_does_not_know_them() {
+    let etcd = RealEtcd::start().await;
+    let store = etcd.store();
+    won(&store, "10.1.4.0-24").await;
+    won(&store, "10.1.5.128-25").await;
+    for (wanted, holder) in [
+        ("10.1.4.0-25", "10.1.4.0-24"),
+        ("10.1.4.128-25", "10.1.4.0-24"),
+        ("10.1.4.128-25&fd00:1::-64", "10.1.4.0-24"),
+        ("10.1.5.0-24", "10.1.5.128-25"),
+        ("10.1.0.0-16", "10.1.4.0-24"),
+    ] {
+        match store.claim(&block(wanted), &attrs(), DAY).await.unwrap() {
+            Claim::Taken(by) => assert_eq!(by.block, block(holder), "{wanted}"),
+            Claim::Won(_) => panic!("{wanted} was claimed over {holder}"),
+        }
+    }
+    won(&store, "10.1.5.0-25").await;
+}
+
+#[tokio::test]
+async fn an_etcd_lease_without_its_key_is_gone() {
+    let etcd = RealEtcd::start().await;
+    let (store, mut client) = (etcd.store(), etcd.client().await);
+    let lease = won(&store, "10.1.1.0-24").await;
+    let alive = Renewal::Alive { ttl: DAY };
+    assert_eq!(store.renew(&lease, DAY).await.unwrap(), alive);
+    let key = format!("{PREFIX}/subnets/10.1.1.0-24");
+    client.delete(key, None).await.unwrap();
+    assert_eq!(store.renew(&lease, DAY).await.unwrap(), Renewal::Gone);
+}
+
+#[tokio::test]
 async fn a_flannel_that_renews_by_a_new_grant_is_a_put_of_the_same_lease() {
     let etcd = RealEtcd::start().await;
     let store = etcd.store();

@@ -101,7 +101,7 @@ mod tests {
                         other.contains(middle.network()) || middle.contains(other.network());
                     let key = key(other);
                     assert_eq!(has(&ranges, &key), overlaps, "{middle} and {other}");
-                    assert_eq!(has(&ranges, &format!("{key}&fd00-1--64")), overlaps);
+                    assert_eq!(has(&ranges, &format!("{key}&fd00:1::-64")), overlaps);
                 }
             }
         }
