@@ -467,7 +467,8 @@ fn a_wrong_authority_and_a_missing_client_certificate_are_named() {
         (
             "ours-ca.pem",
             None,
-            "perhaps it asks for a client certificate",
+            // Who sees it first decides on the words: "BadCertificate", or a closed connection and our guess.
+            "ertificate",
         ),
         ("ours-ca.pem", Some("theirs"), "certificate"),
     ] {

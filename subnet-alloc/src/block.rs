@@ -60,6 +60,9 @@ pub struct BadKey {
     pub why: String,
 }
 
+/// By how many bits blocks differ at most whose nodes follow one network config before and after a change.
+pub(crate) const LONGEST_STEP: u8 = 8;
+
 impl Block {
     /// A block of the given prefixes. At least one must be there, without host bits.
     pub fn new(v4: Option<Ipv4Network>, v6: Option<Ipv6Network>) -> Result<Block, BadBlock> {
@@ -97,18 +100,14 @@ impl Block {
         v4 || v6
     }
 
-    /// Whether this holds four times as much as the other, or more, in a family: then they are not blocks of one
-    /// network, of which there are at least four. It is no reason not to take the other.
+    /// Whether this is so much larger than the other, in a family, that no change of `SubnetLen` explains it: a lease on
+    /// half of all addresses must not keep everybody from claiming.
     pub(crate) fn dwarfs(&self, other: &Block) -> bool {
-        let v4 = self
-            .v4
-            .zip(other.v4)
-            .is_some_and(|(a, b)| a.length() + 2 <= b.length());
-        let v6 = self
-            .v6
-            .zip(other.v6)
-            .is_some_and(|(a, b)| a.length() + 2 <= b.length());
-        v4 || v6
+        let dwarfs = |a: u8, b: u8| a + LONGEST_STEP < b;
+        let v4 = self.v4.zip(other.v4);
+        let v6 = self.v6.zip(other.v6);
+        v4.is_some_and(|(a, b)| dwarfs(a.length(), b.length()))
+            || v6.is_some_and(|(a, b)| dwarfs(a.length(), b.length()))
     }
 
     /// The key in flannel's spelling (`MakeSubnetKey` of its `pkg/subnet`): `10.244.60.0-24`,

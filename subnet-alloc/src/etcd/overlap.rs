@@ -5,13 +5,17 @@
 
 use ipnetwork::Ipv4Network;
 
+use crate::block::LONGEST_STEP;
+
 /// A key, or the beginning of one, and the first text behind all that is meant.
 pub(super) type Range = (String, String);
 
-/// Ranges that hold the key of every block that overlaps this one, with any IPv6 part, and of no other. At most 63.
+/// Ranges that hold the key of every block that overlaps this one, with any IPv6 part, and of no other; but not of those
+/// that [dwarf](crate::block::Block::dwarfs) it and begin elsewhere. At most 63.
 pub(super) fn overlapping(block: Ipv4Network) -> Vec<Range> {
     let address = u32::from(block.network());
-    let larger = (1..block.prefix()).map(|len| {
+    let largest = block.prefix().saturating_sub(LONGEST_STEP).max(1);
+    let larger = (largest..block.prefix()).map(|len| {
         let network = address & !(u32::MAX >> len);
         // An IPv6 part follows a `&`, which `'` comes behind.
         let key = format!("{}-{len}", std::net::Ipv4Addr::from(network));
@@ -97,8 +101,9 @@ mod tests {
                 let middle = block(address, len);
                 let ranges = overlapping(middle);
                 for other in neighbours(middle) {
-                    let overlaps =
-                        other.contains(middle.network()) || middle.contains(other.network());
+                    let dwarfs = other.prefix() + LONGEST_STEP < middle.prefix();
+                    let overlaps = middle.contains(other.network())
+                        || (other.contains(middle.network()) && !dwarfs);
                     let key = key(other);
                     assert_eq!(has(&ranges, &key), overlaps, "{middle} and {other}");
                     assert_eq!(has(&ranges, &format!("{key}&fd00:1::-64")), overlaps);
