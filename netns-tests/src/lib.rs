@@ -16,6 +16,8 @@
 //! | `tests/changes.rs` | What changes under running daemons, and do they follow? |
 //! | `tests/outages/` | Is a packet or a lease lost when the store goes away, and are leases in doubt handled? |
 //! | `tests/histories.rs` | Do the invariants of leases hold over random faults? |
+//! | `tests/hostile.rs` | Does the good work beside whatever somebody writes to the store? |
+//! | `tests/startup_errors.rs` | Does each thing that keeps a daemon from its work say so, and what to do? |
 //! | `tests/crowd.rs` | Do daemons that start at once all get a block? |
 //! | `tests/commands.rs` | Do the commands say and do what they promise? |
 //! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |

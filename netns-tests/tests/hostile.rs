@@ -2,10 +2,9 @@
 //! configs that nobody can follow.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use lab::{Cluster, Etcd, EtcdOptions, HEALTH_PORT, Plan, Shape, Stack, eventually, get};
+use lab::{Cluster, Etcd, EtcdOptions, Plan, Shape, Stack, eventually};
 use netns_tests::measure::Usage;
 use netns_tests::{PREFIX, PodNetwork, READY, block_routes, config, subnet_key};
-use std::net::{Ipv4Addr, SocketAddr};
 
 const VXLAN: &str = r#"{"Type":"vxlan"}"#;
 const PLAN: Plan = Plan {
@@ -89,13 +88,7 @@ where
 }
 
 fn metric(network: &PodNetwork, name: &str) -> Option<u64> {
-    let health = SocketAddr::from((Ipv4Addr::LOCALHOST, HEALTH_PORT));
-    let answer = get(network.node().namespace(), health, "/metrics").ok()?;
-    let text = String::from_utf8(answer.body).ok()?;
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value?.parse().ok()
+    netns_tests::metric(network.node(), name).ok()
 }
 
 fn log(network: &PodNetwork) -> String {
