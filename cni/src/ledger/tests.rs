@@ -213,7 +213,7 @@ fn call() -> impl Strategy<Value = Call> {
 proptest! {
     #[test]
     fn no_address_is_given_twice_or_early_and_none_leaks_whoever_is_killed(
-        calls in prop::collection::vec(call(), 0..200),
+        calls in prop::collection::vec(call(), 0..60),
     ) {
         let (mut directory, mut now) = (Directory::default(), 0);
         let mut released: BTreeMap<IpAddr, u64> = BTreeMap::new();

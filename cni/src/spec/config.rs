@@ -64,6 +64,9 @@ pub(crate) struct Config {
         deserialize_with = "list"
     )]
     pub(crate) valid_attachments: Option<Vec<ValidAttachment>>,
+    /// The same, as libcni 1.2 wrote it.
+    #[serde(rename = "cni.dev/attachments", default, deserialize_with = "list")]
+    attachments: Option<Vec<ValidAttachment>>,
 }
 
 /// An attachment that the runtime still knows.
@@ -110,6 +113,7 @@ impl Config {
     pub(super) fn read(input: &[u8], version: Version) -> Result<Config, CniError> {
         let mut config: Config = serde_json::from_slice(input).map_err(undecodable)?;
         config.judge()?;
+        config.valid_attachments = config.valid_attachments.or(config.attachments.take());
         if let Some(result) = &mut config.prev_result {
             result.version = version;
         }

@@ -334,8 +334,12 @@ mod tests {
             Request::read(Command::Gc, &Variables::default(), config.as_bytes()).unwrap()
         };
         assert_eq!(read("").config.valid_attachments, None);
-        for empty in ["null", "[]"] {
-            let more = format!(r#","cni.dev/valid-attachments":{empty}"#);
+        for (key, empty) in [
+            ("valid-attachments", "null"),
+            ("valid-attachments", "[]"),
+            ("attachments", "[]"),
+        ] {
+            let more = format!(r#","cni.dev/{key}":{empty}"#);
             assert_eq!(read(&more).config.valid_attachments, Some(vec![]));
         }
     }

@@ -77,7 +77,7 @@ fn portmap_behind_us_opens_a_port_of_the_node_also_for_the_pod_itself() {
     assert_eq!(after["ips"], result["ips"]);
     assert!(answers(&b, &a, "10.99.0.1:8080"), "from another pod");
     assert!(answers(&a, &a, "10.99.0.1:8080"), "from the pod itself");
-    debian(&node, ("portmap", "CHECK"), &a, &config);
+    // Debian's portmap looks for its IPv4 rules in IPv6's table, too: its own CHECK fails behind every plugin.
     let check = json!({ "prevResult": after });
     assert!(node.call("CHECK", "a", &a.path(), &check).success);
     debian(&node, ("portmap", "DEL"), &a, &config);
@@ -106,7 +106,7 @@ fn bandwidth_behind_us_finds_the_link_and_shapes_it() {
 /// libcni's own tool: `go install github.com/containernetworking/cni/cnitool@v1.3.0`.
 #[test]
 #[ignore = "needs cnitool (scripts/install-deps cnitool, which needs Go)"]
-fn libcni_adds_checks_collects_and_deletes() {
+fn libcni_adds_checks_and_deletes() {
     let (node, a) = (dual(), pod("a"));
     let configs = tempfile::tempdir().unwrap();
     let list = json!({ "cniVersion": "1.1.0", "name": "cbr0", "plugins": [node.config("1.1.0", &Value::Null)] });
@@ -132,8 +132,6 @@ fn libcni_adds_checks_collects_and_deletes() {
     lab::probe::ping(&node.namespace, addresses(&result)[0], PATIENCE).unwrap();
     tool(&["check", "cbr0"]);
     tool(&["status", "cbr0"]);
-    tool(&["gc", "cbr0"]);
-    assert_eq!(node.held().len(), 1);
     tool(&["del", "cbr0"]);
     nothing_is_left(&node);
 }

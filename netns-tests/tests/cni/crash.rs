@@ -45,19 +45,23 @@ fn length_of(node: &PluginNode, call: &Call<'_>) -> Duration {
 fn adds_that_are_killed_leave_nothing_after_gc() {
     let node = dual();
     let first = pod("first");
-    let whole = length_of(&node, &call(&node, "ADD", "first", &first));
-    let mut kills = 0;
-    let pods: Vec<Namespace> = (0..KILLS)
-        .map(|number| pod(&format!("pod{number}")))
-        .collect();
-    for (number, pod) in pods.iter().enumerate() {
-        let container = format!("c{number}");
-        kills += usize::from(killed(&node, &call(&node, "ADD", &container, pod), whole));
+    let mut whole = length_of(&node, &call(&node, "ADD", "first", &first));
+    let (mut kills, mut pods) = (0, Vec::new());
+    while kills < KILLS {
+        let (container, pod) = (format!("c{}", pods.len()), pod("pod"));
+        if killed(&node, &call(&node, "ADD", &container, &pod), whole) {
+            kills += 1;
+            whole = whole * 11 / 10;
+        } else {
+            // The machine has become faster than it was: with others' tests over, say.
+            whole = whole * 8 / 10;
+        }
+        pods.push(pod);
+        assert!(
+            pods.len() < 20 * KILLS,
+            "only {kills} calls were killed in time"
+        );
     }
-    assert!(
-        kills >= KILLS / 2,
-        "only {kills} of {KILLS} were killed in time"
-    );
     let none = json!({ "cni.dev/valid-attachments": [] });
     let said = node.call("GC", "", Path::new(""), &none);
     assert!(said.success, "{said:?}");
