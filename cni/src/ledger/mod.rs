@@ -31,16 +31,13 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// The ledger of a directory with these names. Other people's files are passed over.
-    pub(crate) fn of_names(names: impl IntoIterator<Item = String>) -> Ledger {
-        let mut ledger = Ledger::default();
-        for record in names.into_iter().filter_map(|name| Record::parse(&name)) {
-            match record {
-                Record::Held(held) => ledger.held.push(held),
-                Record::Freed(freed) => ledger.freed.push(freed),
-            }
+    /// Takes in what a file of this name says. Other people's files are passed over.
+    pub(crate) fn learn(&mut self, name: &str) {
+        match Record::parse(name) {
+            Some(Record::Held(held)) => self.held.push(held),
+            Some(Record::Freed(freed)) => self.freed.push(freed),
+            None => {}
         }
-        ledger
     }
 
     /// What this attachment holds.

@@ -12,6 +12,9 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::dir::Dir;
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::spec::CniError;
@@ -102,13 +105,17 @@ impl Store {
 }
 
 impl Locked<'_> {
-    /// All that the directory says.
+    /// All that the directory says. Each ADD reads it: entries that own nothing keep that short on a full node.
     pub(crate) fn ledger(&self) -> Result<Ledger, CniError> {
-        let entries = fs::read_dir(self.boot).map_err(failed("list", self.boot))?;
-        let names =
-            entries.map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned()));
-        let names: io::Result<Vec<String>> = names.collect();
-        Ok(Ledger::of_names(names.map_err(failed("list", self.boot))?))
+        let listed = || -> nix::Result<Ledger> {
+            let mut ledger = Ledger::default();
+            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            for entry in Dir::open(self.boot, flags, Mode::empty())?.iter() {
+                ledger.learn(entry?.file_name().to_str().unwrap_or_default());
+            }
+            Ok(ledger)
+        };
+        listed().map_err(|errno| failed("list", self.boot)(errno.into()))
     }
 
     /// Writes down that this attachment holds its addresses.

@@ -26,7 +26,9 @@ struct Directory(BTreeSet<String>);
 
 impl Directory {
     fn ledger(&self) -> Ledger {
-        Ledger::of_names(self.0.clone())
+        let mut ledger = Ledger::default();
+        self.0.iter().for_each(|name| ledger.learn(name));
+        ledger
     }
 
     /// Carries out at most `steps` of them: a call that is killed.
