@@ -43,8 +43,8 @@ build: ## Compile the debug binary
 test: ## Run every test (as root)
 	@scripts/install-deps build lab test
 	@[ "$$(id -u)" = 0 ] || { echo "make test: the tests make network namespaces: run it as root" >&2; exit 1; }
-	cargo build --locked --package twill
-	TWILL_BIN=$(DEBUG) cargo test --locked --workspace
+	cargo build --locked --package twill --package cni
+	TWILL_BIN=$(DEBUG) TWILL_CNI_BIN=$(DEBUG)-cni cargo test --locked --workspace
 	cargo test --locked --manifest-path fuzz/Cargo.toml --no-default-features
 
 check: fmt clippy doc deny ## Check format, lints, documentation and licences
@@ -69,7 +69,7 @@ deny:
 
 bench: release ## Run the benchmarks (as root)
 	@scripts/install-deps lab test
-	TWILL_BIN=$(RELEASE) cargo bench --locked --package netns-tests
+	TWILL_BIN=$(RELEASE) TWILL_CNI_BIN=$(RELEASE)-cni cargo bench --locked --package netns-tests
 
 # The only thing here that needs a nightly toolchain: the fuzzer's instrumentation is not stable.
 fuzz: ## Fuzz every reader of what comes from outside (FUZZ_SECONDS for each)
@@ -83,7 +83,7 @@ fuzz: ## Fuzz every reader of what comes from outside (FUZZ_SECONDS for each)
 
 release: ## Compile the release binary
 	@scripts/install-deps build
-	cargo build --locked --release --package twill
+	cargo build --locked --release --package twill --package cni
 
 dist: ## Build the static binary and its checksum in dist/
 	@scripts/install-deps build dist

@@ -9,16 +9,28 @@ use std::path::{Path, PathBuf};
 ///
 /// When there is none.
 pub fn twill() -> PathBuf {
-    let named = std::env::var_os("TWILL_BIN").map(PathBuf::from);
-    let found = named
-        .into_iter()
-        .chain(beside_this_test())
-        .find(|path| path.is_file());
+    let found = find("TWILL_BIN", "twill");
     found.expect("there is no twill binary to test: run `make test`, or set TWILL_BIN to its path")
 }
 
+/// The plugin: `$TWILL_CNI_BIN`, or the one beside the running test, as with [`twill`].
+///
+/// # Panics
+///
+/// When there is none.
+pub fn twill_cni() -> PathBuf {
+    let found = find("TWILL_CNI_BIN", "twill-cni");
+    found.expect("there is no twill-cni to test: run `make test`, or set TWILL_CNI_BIN to its path")
+}
+
+fn find(variable: &str, name: &str) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    let mut paths = named.into_iter().chain(beside_this_test(name));
+    paths.find(|path| path.is_file())
+}
+
 /// A test runs as `target/PROFILE/deps/NAME-HASH`.
-fn beside_this_test() -> Vec<PathBuf> {
+fn beside_this_test(name: &str) -> Vec<PathBuf> {
     let test = std::env::current_exe().unwrap_or_default();
     let Some(profile) = test.parent().and_then(Path::parent) else {
         return Vec::new();
@@ -29,6 +41,6 @@ fn beside_this_test() -> Vec<PathBuf> {
         target.join("release"),
         target.join("debug"),
     ]
-    .map(|directory| directory.join("twill"))
+    .map(|directory| directory.join(name))
     .into()
 }

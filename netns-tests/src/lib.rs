@@ -20,9 +20,10 @@
 //! | `tests/startup_errors.rs` | Does each thing that keeps a daemon from its work say so, and what to do? |
 //! | `tests/crowd.rs` | Do daemons that start at once all get a block? |
 //! | `tests/commands.rs` | Do the commands say and do what they promise? |
+//! | `tests/cni/` | Does twill-cni give pods a network, keep to the specification, and survive kills? |
 //! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |
 //!
-//! The benchmarks, `cargo bench -p netns-tests --bench NAME`: `scale`, `crowd`, `latency`, `idle`, `repair`.
+//! The benchmarks, `cargo bench -p netns-tests --bench NAME`: `scale`, `crowd`, `latency`, `idle`, `repair`, `cni`.
 //!
 //! They run the twill binary and look with `ip -j` and with packets; they know the inside of no crate. All of them need
 //! root, and fail without it.
@@ -33,8 +34,10 @@ pub mod histories;
 pub mod measure;
 mod network;
 mod plane;
+mod runtime;
 
-pub use binary::twill;
+pub use binary::{twill, twill_cni};
 pub use flannel::{PREFIX, config, subnet_key};
 pub use network::{PodNetwork, READY, block_routes};
 pub use plane::{data_plane, metric};
+pub use runtime::{Call, DEBIAN_PLUGINS, PluginNode, Said};
