@@ -61,7 +61,7 @@ pub struct BadKey {
 }
 
 /// By how many bits blocks differ at most whose nodes follow one network config before and after a change.
-pub(crate) const LONGEST_STEP: u8 = 8;
+pub(crate) const LONGEST_STEP: u8 = 7;
 
 impl Block {
     /// A block of the given prefixes. At least one must be there, without host bits.
