@@ -4,6 +4,8 @@ use super::*;
 use lab::probe::tcp_source;
 use netns_tests::{Call, DEBIAN_PLUGINS};
 use serde_json::json;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -43,14 +45,8 @@ fn added(node: &PluginNode, pod: &Namespace) -> Value {
     call.run(&node.namespace).json
 }
 
-/// A listener in the pod; what the other end sees of it is the port of the node.
-fn answers(from: &Namespace, pod: &Namespace, to: &str) -> bool {
-    use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
-    let listener = pod
-        .run(|| TcpListener::bind("0.0.0.0:80"))
-        .unwrap()
-        .unwrap();
+/// Whether a connection to this port of the node comes out at this listener of the pod.
+fn answers(from: &Namespace, listener: &TcpListener, to: &str) -> bool {
     let to = to.parse().unwrap();
     let client = from
         .run(|| TcpStream::connect_timeout(&to, PATIENCE))
@@ -75,8 +71,10 @@ fn portmap_behind_us_opens_a_port_of_the_node_also_for_the_pod_itself() {
     let config = json!({ "snat": true, "prevResult": result, "runtimeConfig": ports });
     let after = debian(&node, ("portmap", "ADD"), &a, &config);
     assert_eq!(after["ips"], result["ips"]);
-    assert!(answers(&b, &a, "10.99.0.1:8080"), "from another pod");
-    assert!(answers(&a, &a, "10.99.0.1:8080"), "from the pod itself");
+    // One listener for both: a second could not be bound while a process that another test starts has the first still.
+    let listener = a.run(|| TcpListener::bind("0.0.0.0:80")).unwrap().unwrap();
+    assert!(answers(&b, &listener, "10.99.0.1:8080"), "another pod");
+    assert!(answers(&a, &listener, "10.99.0.1:8080"), "the pod itself");
     // Debian's portmap looks for its IPv4 rules in IPv6's table, too: its own CHECK fails behind every plugin.
     let check = json!({ "prevResult": after });
     assert!(node.call("CHECK", "a", &a.path(), &check).success);
