@@ -104,7 +104,10 @@ impl<S: LeaseStore> Tenure<S> {
             if lost {
                 let claimant = self.plan.claimant(&self.config, self.macs);
                 self.lease = self.acquire_as(self.wishing(claimant), &events).await;
-                while hints.try_recv().is_ok() {}
+                // Told of the old lease or of the new one: asking tells which.
+                while hints.try_recv().is_ok() {
+                    pause = Duration::ZERO;
+                }
             }
         }
     }

@@ -135,8 +135,9 @@ impl<S: LeaseStore> Driver<S> {
         if before.outside != self.config.outside {
             self.outside = Outside::open(&self.config, self.agent.local());
         }
-        self.adopt(plan, "the settings have changed");
-        self.restart_tasks();
+        if !self.adopt(plan, "the settings have changed") {
+            self.restart_tasks();
+        }
         Ok(())
     }
 
@@ -157,8 +158,9 @@ impl<S: LeaseStore> Driver<S> {
         }
     }
 
-    /// Goes on with another plan and the same block.
-    fn adopt(&mut self, plan: Plan, why: &str) {
+    /// Goes on with another plan and the same block. Says whether that is another
+    /// one at all.
+    fn adopt(&mut self, plan: Plan, why: &str) -> bool {
         let reconciler = self.agent.reconciler();
         let links: Vec<Link> = reconciler.links().values().cloned().collect();
         let own: Vec<_> = self.agent.own().cloned().into_iter().collect();
@@ -168,7 +170,7 @@ impl<S: LeaseStore> Driver<S> {
         let is_same = local == *self.agent.local() && plan.network == self.plan.network;
         let before = std::mem::replace(&mut self.plan, plan);
         if is_same {
-            return;
+            return false;
         }
         info!("{why}: {self}");
         if !before.underlay.has_addresses_of(&self.plan.underlay) {
@@ -176,6 +178,7 @@ impl<S: LeaseStore> Driver<S> {
         }
         self.tell(Input::Local(Box::new(local)));
         self.restart_tasks();
+        true
     }
 
     /// A connection from an address that is gone would only be given up after
