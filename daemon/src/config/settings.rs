@@ -256,6 +256,8 @@ pub(crate) enum BackendKind {
     Vxlan,
     /// By plain routes, between nodes on one link
     HostGw,
+    /// By plain routes that nodes and routers tell each other by BGP
+    Bgp,
 }
 
 /// Severity of a log message.
