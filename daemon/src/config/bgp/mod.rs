@@ -171,7 +171,7 @@ impl BgpChoice {
 }
 
 /// What RFC 8212 makes of an external peer without policies.
-fn unset_policies(who: &str, peer: &PeerConfig) -> impl Iterator<Item = String> {
+fn unset_policies(who: &str, peer: &PeerConfig) -> impl Iterator<Item = String> + use<> {
     let unset = |direction: &str, so: &str, write: &str| {
         format!(
             "BGP {who} is in another AS and has no {direction} policy: {so} (RFC 8212); write {direction} = {write}"
