@@ -1,12 +1,13 @@
 //! The parsed settings as a `Config`: what belongs together, and what it means together.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::settings::{OutsideSettings, Settings, StoreSettings, UnderlaySettings};
 use super::values::StoreKind;
 use super::{
-    Config, ConfigError, EtcdFlags, MasqueradeChoice, OutsideChoice, Source, Sources, StoreChoice,
-    UnderlayChoice,
+    BgpChoice, Config, ConfigError, EtcdFlags, MasqueradeChoice, OutsideChoice, Source, Sources,
+    StoreChoice, UnderlayChoice,
 };
 
 /// `sources` is for what must be given together; `ignored` is passed on.
@@ -25,6 +26,7 @@ pub(super) fn config(
         health,
         log,
     } = settings;
+    let node_name = node.node_name.unwrap_or_else(|| host_name.into());
     Ok(Config {
         backend: overlay.backend,
         store: store_choice(store, sources)?,
@@ -37,7 +39,9 @@ pub(super) fn config(
         state_dir: node.state_dir,
         lease_ttl: node.lease_ttl,
         vanished_grace: node.vanished_grace,
-        node_name: node.node_name.unwrap_or_else(|| host_name.into()),
+        bgp: BgpChoice::default().of_node(&node_name, &BTreeMap::new()),
+        node_name,
+        node_labels: BTreeMap::new(),
         health: (health.healthz_port != 0)
             .then(|| SocketAddr::new(health.healthz_ip, health.healthz_port)),
         route_protocol: overlay.route_protocol,
