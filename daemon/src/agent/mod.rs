@@ -23,7 +23,8 @@ use kernel::{
 };
 use subnet_alloc::{Block, Lease, LeaseEvent};
 
-use crate::backend::{Devices, Local, Remote, Skipped};
+use crate::backend::{Backend, Devices, Local, Remote, Skipped};
+use crate::bgp::fabric::{Held, Wish};
 
 use vanished::Vanished;
 
@@ -49,6 +50,10 @@ pub(crate) enum Input {
     Local(Box<Local>),
     /// The entries of vanished leases stay for another time.
     Grace(Grace),
+    /// What peers announce shall be in the kernel like this.
+    Learned(Vec<Wish>),
+    /// These stale routes stay.
+    Hold(Held),
     /// Somebody doubts that the view of the kernel is right.
     Doubt,
 }
@@ -67,6 +72,8 @@ pub(crate) enum Output {
     Refused(Vec<(Change, Refusal)>),
     /// Tell the operator something.
     Notice(Notice),
+    /// What has become of other nodes' leases, for whoever speaks BGP with them.
+    Nodes(Vec<(Block, Option<Remote>)>),
 }
 
 /// What an operator should know: never one for each lease.
@@ -142,6 +149,11 @@ pub(crate) struct Agent {
     last_dump: Option<Instant>,
     /// Batches of changes that the kernel has not answered yet.
     on_their_way: usize,
+    /// Leases of other nodes that have changed, with the backend that speaks to
+    /// them.
+    changed: BTreeSet<Block>,
+    /// Which stale routes stay.
+    held: Held,
     refused: Vec<(Change, Refusal)>,
     notices: VecDeque<Notice>,
     counts: Counts,
@@ -171,6 +183,8 @@ impl Agent {
             ready: false,
             last_dump: None,
             on_their_way: 0,
+            changed: BTreeSet::new(),
+            held: Held::default(),
             refused: Vec::new(),
             notices: VecDeque::new(),
             counts: Counts::default(),
@@ -188,6 +202,8 @@ impl Agent {
             Input::Own(lease) => self.own = Some(lease),
             Input::Local(local) => self.handle_local(*local),
             Input::Grace(grace) => self.grace = grace,
+            Input::Learned(wishes) => self.handle_learned(wishes),
+            Input::Hold(held) => self.held = held,
             Input::Doubt => {
                 self.links_due = true;
                 self.reconciler.doubt();
@@ -207,6 +223,9 @@ impl Agent {
         }
         if let Some(notice) = self.notices.pop_front() {
             return Some(Output::Notice(notice));
+        }
+        if self.dumped && !self.changed.is_empty() {
+            return Some(Output::Nodes(self.changes_of_nodes()));
         }
         if std::mem::take(&mut self.links_due) {
             return Some(Output::ReadLinks);
@@ -274,10 +293,12 @@ impl Agent {
     }
 
     fn pending(&mut self, now: Instant) -> Vec<Change> {
-        let scope = if self.listed && self.removals_wait.is_none() {
+        let scope = if !self.listed || self.removals_wait.is_some() {
+            Scope::PutsOnly
+        } else if self.held.is_over() {
             Scope::All
         } else {
-            Scope::PutsOnly
+            Scope::Held(&self.held)
         };
         self.reconciler.pending(now, scope, CHANGES_AT_ONCE)
     }
@@ -339,6 +360,22 @@ impl Agent {
         self.refused = self.reconciler.settle(changes, refusals, now);
     }
 
+    fn handle_learned(&mut self, wishes: Vec<Wish>) {
+        for wish in wishes {
+            match wish {
+                Wish::Want(entry) => self.reconciler.want(entry),
+                Wish::Unwant(key) => self.reconciler.unwant(&key),
+            }
+        }
+    }
+
+    fn changes_of_nodes(&mut self) -> Vec<(Block, Option<Remote>)> {
+        let blocks = std::mem::take(&mut self.changed).into_iter();
+        blocks
+            .map(|block| (block, self.remotes.get(&block).cloned()))
+            .collect()
+    }
+
     fn handle_local(&mut self, local: Local) {
         if self.local == local {
             return;
@@ -394,6 +431,10 @@ impl Agent {
     /// A first listing that would take most routes away tells rather of a store
     /// that lost its leases than of nodes that all left meanwhile.
     fn doubt_a_first_listing(&mut self, now: Instant) {
+        if self.local.backend == Backend::Bgp {
+            // Routes come from peers, and what is stale waits for them.
+            return;
+        }
         let (stale, known) = self.reconciler.stale_routes();
         let grace = self.grace.of(stale, known);
         if vanished::is_most(stale, known) && !grace.is_zero() {

@@ -6,11 +6,13 @@
 //! mod.rs      the loop, and what the agent asks for
 //! leases.rs   what the store and the tenure tell
 //! changes.rs  what the operator and the underlay change under a running daemon
+//! peers.rs    the BGP backend: its core, TCP
 //! files.rs    subnet.env, node.json, READY=1
 //! words.rs    what is said to the operator
 //! ```
 
 mod begin;
+mod peers;
 mod changes;
 mod files;
 mod leases;
@@ -25,6 +27,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::agent::{Agent, Input, Notice, Output};
+use crate::bgp::fabric;
 use crate::config::{Config, ConfigError};
 use crate::control::{Answer, Request, Topic};
 use crate::hints;
@@ -35,6 +38,7 @@ use crate::signals::{Signals, Told};
 use crate::start::Plan;
 
 pub(crate) use begin::run;
+use peers::Bgp;
 use files::Files;
 use leases::{Following, Holding};
 
@@ -73,6 +77,8 @@ struct Driver<S> {
     files: Files,
     /// Nothing where nftables cannot be spoken to.
     outside: Option<Outside>,
+    /// While the backend is BGP.
+    bgp: Option<Bgp>,
 }
 
 impl<S: LeaseStore> Driver<S> {
@@ -82,7 +88,6 @@ impl<S: LeaseStore> Driver<S> {
         mut requests: mpsc::Receiver<Request>,
     ) -> anyhow::Result<()> {
         loop {
-            self.hear_the_kernel().await?;
             self.work()?;
             self.tend_outside();
             let timeout = self.poll_timeout();
@@ -96,12 +101,14 @@ impl<S: LeaseStore> Driver<S> {
                     let Carried { changes, refusals } = carried?;
                     self.tell(Input::Applied(changes, refusals));
                 }
-                told = self.reader.notifications(), if self.worker.busy() == 0 => self.hear(told?),
+                told = self.reader.notifications() => self.hear(told?),
                 Some(event) = self.holding.events.recv() => self.take_tenure(event),
                 Some(event) = self.following.events.recv() => self.take_store(event),
                 Some(request) = requests.recv() => self.answer(request)?,
                 () = changed(&mut self.outside) => {}
                 () = sleep_until(timeout) => self.handle_timeout(Instant::now()),
+                // Last, since peers with many routes have always more to say.
+                event = peers::next_of(&mut self.bgp) => self.hear_peers(event),
             }
         }
         info!(
@@ -114,7 +121,8 @@ impl<S: LeaseStore> Driver<S> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let outside = self.outside.as_ref().and_then(Outside::poll_timeout);
-        [self.agent.poll_timeout(), outside, self.underlay_due]
+        let bgp = self.bgp.as_ref().and_then(Bgp::poll_timeout);
+        [self.agent.poll_timeout(), outside, self.underlay_due, bgp]
             .into_iter()
             .flatten()
             .min()
@@ -122,6 +130,9 @@ impl<S: LeaseStore> Driver<S> {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.agent.handle_timeout(now);
+        if let Some(bgp) = &mut self.bgp {
+            bgp.handle_timeout(now);
+        }
         if self.underlay_due.is_some_and(|due| due <= now) {
             self.underlay_due = None;
             self.follow_underlay();
@@ -138,22 +149,6 @@ impl<S: LeaseStore> Driver<S> {
         }
     }
 
-    /// Takes in what the kernel has told already, but not while a batch is on
-    /// its way: what somebody takes away right after we put it would otherwise
-    /// be heard of first and then count as there.
-    async fn hear_the_kernel(&mut self) -> anyhow::Result<()> {
-        if self.worker.busy() > 0 {
-            return Ok(());
-        }
-        let told = tokio::select! {
-            biased;
-            told = self.reader.notifications() => told?,
-            () = std::future::ready(()) => return Ok(()),
-        };
-        self.hear(told);
-        Ok(())
-    }
-
     fn hear(&mut self, told: Vec<Notification>) {
         let about_links = told.iter().any(|notification| {
             matches!(
@@ -164,6 +159,12 @@ impl<S: LeaseStore> Driver<S> {
                     | Notification::AddressGone(_)
             )
         });
+        let moves_ways = told
+            .iter()
+            .any(|told| matches!(told, Notification::ForeignRoutes | Notification::Overrun));
+        if let Some(bgp) = self.bgp.as_mut().filter(|_| moves_ways) {
+            bgp.doubt_ways();
+        }
         self.tell(Input::Kernel(told));
         if about_links {
             self.heed_underlay();
@@ -175,6 +176,9 @@ impl<S: LeaseStore> Driver<S> {
         loop {
             while let Some(output) = self.agent.poll_output(Instant::now()) {
                 self.carry_out(output)?;
+            }
+            if self.work_fabric()? {
+                continue;
             }
             if self.worker.busy() > 0 || self.listening {
                 break;
@@ -209,6 +213,7 @@ impl<S: LeaseStore> Driver<S> {
                 self.tell(Input::Dump(dump));
             }
             Output::Apply(changes) => self.worker.submit(changes),
+            Output::Nodes(leases) => self.tell_fabric(fabric::Input::Leases(leases)),
             Output::Notice(Notice::Skipped(leases)) => {
                 self.daemon.passed_over.name_leases(&leases, Instant::now());
             }

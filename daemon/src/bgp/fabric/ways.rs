@@ -27,9 +27,14 @@ impl Ways {
         self.asked.extend(self.known.keys());
     }
 
+    /// Whether the kernel has to be asked for some.
+    pub(super) fn has_questions(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     /// The next hops whose way the kernel has to be asked for.
-    pub(super) fn questions(&mut self) -> Vec<IpAddr> {
-        std::mem::take(&mut self.asked).into_iter().collect()
+    pub(super) fn questions(&self) -> Vec<IpAddr> {
+        self.asked.iter().copied().collect()
     }
 
     /// The kernel's answers. Says which are different from before.
@@ -37,7 +42,10 @@ impl Ways {
         &mut self,
         answers: Vec<(IpAddr, Option<Resolved>)>,
     ) -> Vec<(IpAddr, Option<Resolved>)> {
-        let differs = |(hop, way): &(IpAddr, Option<Resolved>)| self.known.insert(*hop, *way) != Some(*way);
+        let differs = |(hop, way): &(IpAddr, Option<Resolved>)| {
+            self.asked.remove(hop);
+            self.known.insert(*hop, *way) != Some(*way)
+        };
         answers.into_iter().filter(differs).collect()
     }
 

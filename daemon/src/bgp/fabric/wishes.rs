@@ -8,11 +8,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bgp::Prefix;
 use bgp::speaker::{Hop as Told, RouteChange};
-use kernel::{Entry, GroupName, Hop, HopName, Key, Resolved, RouteKey, To};
+use kernel::{Entry, GroupName, HopName, Key, Resolved, RouteKey, To};
 
 use super::prefix::network_of;
 use super::ways::Ways;
+
+/// The next hops of a route, as the speaker tells them.
+type Hops = Arc<[Told]>;
 
 /// A change of what the kernel shall hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +37,7 @@ pub(super) struct Wishes {
     /// Sets of next hops, and what is known of each.
     groups: BTreeMap<Box<[IpAddr]>, Group>,
     /// The sets of successive routes are mostly the same.
-    last: Option<(Arc<[Told]>, Box<[IpAddr]>)>,
+    last: Option<(Hops, Box<[IpAddr]>)>,
 }
 
 #[derive(Debug)]
@@ -58,12 +62,12 @@ impl Wishes {
             match change {
                 RouteChange::Install { prefix, hops, was } => {
                     let to = self.join(&hops, ways, &mut wishes);
-                    let key = self.key(network_of(prefix));
+                    let key = self.key(prefix);
                     wishes.push(Wish::Want(Entry::Route(key, to)));
                     was.iter().for_each(|was| self.leave(was, &mut free));
                 }
                 RouteChange::Remove { prefix, was } => {
-                    let key = self.key(network_of(prefix));
+                    let key = self.key(prefix);
                     wishes.push(Wish::Unwant(Key::Route(key)));
                     self.leave(&was, &mut free);
                 }
@@ -80,15 +84,12 @@ impl Wishes {
             .collect()
     }
 
-    fn key(&self, prefix: ipnetwork::IpNetwork) -> RouteKey {
-        match self.metric {
-            0 => RouteKey::with_default_metric(prefix),
-            metric => RouteKey { prefix, metric },
-        }
+    fn key(&self, prefix: Prefix) -> RouteKey {
+        RouteKey::with_metric(network_of(prefix), self.metric)
     }
 
     /// One more route goes through these next hops.
-    fn join(&mut self, hops: &Arc<[Told]>, ways: &Ways, wishes: &mut Vec<Wish>) -> To {
+    fn join(&mut self, hops: &Hops, ways: &Ways, wishes: &mut Vec<Wish>) -> To {
         let set = self.set(hops);
         if let [hop] = *set {
             self.use_hop(hop, ways, wishes);
@@ -117,7 +118,7 @@ impl Wishes {
     }
 
     /// One route less goes through these next hops. Those that nothing may go through any more come to `free`.
-    fn leave(&mut self, hops: &Arc<[Told]>, free: &mut Vec<Box<[IpAddr]>>) {
+    fn leave(&mut self, hops: &Hops, free: &mut Vec<Box<[IpAddr]>>) {
         let set = self.set(hops);
         let uses = match *set {
             [hop] => self.hops.get_mut(&hop),
@@ -159,7 +160,7 @@ impl Wishes {
     }
 
     /// The addresses of these next hops, in order.
-    fn set(&mut self, hops: &Arc<[Told]>) -> Box<[IpAddr]> {
+    fn set(&mut self, hops: &Hops) -> Box<[IpAddr]> {
         if let Some((last, set)) = &self.last
             && Arc::ptr_eq(last, hops)
         {
@@ -181,11 +182,24 @@ impl Wishes {
     }
 }
 
-fn hop_entry(name: IpAddr, way: Resolved) -> Entry {
-    let hop = Hop {
-        gateway: way.gateway,
-        link: way.link,
-        onlink: way.onlink,
+/// The same with one change for each prefix: from what was there at first to what is there at last.
+pub(super) fn folded(changes: Vec<RouteChange>) -> Vec<RouteChange> {
+    let mut by_prefix: BTreeMap<Prefix, (Option<Hops>, Option<Hops>)> = BTreeMap::new();
+    for change in changes {
+        let (prefix, new, was) = match change {
+            RouteChange::Install { prefix, hops, was } => (prefix, Some(hops), was),
+            RouteChange::Remove { prefix, was } => (prefix, None, Some(was)),
+        };
+        by_prefix.entry(prefix).or_insert((None, was)).0 = new;
+    }
+    let change = |(prefix, (new, was))| match (new, was) {
+        (Some(hops), was) => Some(RouteChange::Install { prefix, hops, was }),
+        (None, Some(was)) => Some(RouteChange::Remove { prefix, was }),
+        (None, None) => None,
     };
-    Entry::Hop(HopName(name), hop)
+    by_prefix.into_iter().filter_map(change).collect()
+}
+
+fn hop_entry(name: IpAddr, way: Resolved) -> Entry {
+    Entry::Hop(HopName(name), way.hop)
 }
