@@ -12,25 +12,27 @@ mod mesh;
 mod prefix;
 mod settings;
 mod sync;
+mod tcp;
 mod ways;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bgp::policy::Guard;
 use bgp::peer::ConnId;
 use bgp::rib::PeerId;
-use bgp::speaker::{self, Event, PeerConfig, PeerName, Speaker};
+use bgp::speaker::{self, Event, PeerName, Speaker};
 use bytes::Bytes;
 use kernel::Resolved;
 use subnet_alloc::Block;
 
 use crate::backend::{Local, Remote};
+use crate::bgp::transport::{Dialing, Door};
 use crate::bgp::words;
-use crate::config::{BgpChoice, TcpChoice, Ttl};
+use crate::config::BgpChoice;
 
 pub(crate) use prefix::{network_of, prefix_of};
 pub(crate) use sync::Held;
@@ -77,24 +79,6 @@ pub(crate) enum Output {
     Hold(Held),
     /// Something to tell the operator.
     Note(Event),
-}
-
-/// Who may connect to us.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Door {
-    /// Where we listen; 0: nowhere.
-    pub(crate) port: u16,
-    /// Peers whose connections are special.
-    pub(crate) guests: BTreeMap<ipnetwork::IpNetwork, TcpChoice>,
-}
-
-/// How a connection is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Dialing {
-    /// To where.
-    pub(crate) remote: SocketAddr,
-    /// From where, with which key, and how far.
-    pub(crate) tcp: TcpChoice,
 }
 
 /// The BGP side of a node.
@@ -294,47 +278,11 @@ impl Fabric {
     }
 
     fn open_door(&mut self) {
-        let door = Door {
-            port: self.choice.port,
-            guests: self.guests(),
-        };
+        let door = tcp::door(&self.choice, self.called.keys().copied());
         if self.door.as_ref() != Some(&door) {
             self.outputs.push_back(Output::Open(door.clone()));
             self.door = Some(door);
         }
-    }
-
-    /// Nodes are special where they have a key; peers of the configuration always are.
-    fn guests(&self) -> BTreeMap<ipnetwork::IpNetwork, TcpChoice> {
-        let keyed = self.called.keys().filter(|_| self.choice.key.is_some());
-        let mesh = keyed.map(|address| ((*address).into(), self.mesh_tcp()));
-        let ranges = self.choice.listen.iter();
-        let ranges = ranges.map(|one| (network_of(one.range.range), one.tcp.clone()));
-        let peers = self.choice.peers.iter();
-        let peers = peers.map(|one| (one.peer.address.into(), one.tcp.clone()));
-        mesh.chain(ranges).chain(peers).collect()
-    }
-
-    fn mesh_tcp(&self) -> TcpChoice {
-        TcpChoice {
-            port: self.choice.port,
-            source: None,
-            key: self.choice.key.clone(),
-            key_file: None,
-            ttl: Ttl::Hops(64),
-        }
-    }
-
-    /// How the connection to a peer is made.
-    fn dialing(&self, id: PeerId) -> Option<Dialing> {
-        let PeerConfig { address, .. } = self.speaker.peer_config(id)?;
-        let name = self.names.get(&id)?;
-        let mut named = self.choice.peers.iter().filter(|one| one.name == name.0);
-        let tcp = named.next().map_or_else(|| self.mesh_tcp(), |one| one.tcp.clone());
-        Some(Dialing {
-            remote: SocketAddr::new(*address, tcp.port),
-            tcp,
-        })
     }
 
     fn take_ways(&mut self, answers: Vec<(IpAddr, Option<Resolved>)>, now: Instant) {
@@ -370,8 +318,9 @@ impl Fabric {
         while let Some(output) = self.speaker.poll_output() {
             match output {
                 speaker::Output::Connect(id) => {
-                    let connect = self.dialing(id).map(|dialing| Output::Connect(id, dialing));
-                    self.outputs.extend(connect);
+                    let peer = self.speaker.peer_config(id).zip(self.names.get(&id));
+                    let dialing = peer.map(|(peer, name)| tcp::dialing(&self.choice, name, peer.address));
+                    self.outputs.extend(dialing.map(|dialing| Output::Connect(id, dialing)));
                 }
                 speaker::Output::Send(conn, bytes) => self.outputs.push_back(Output::Send(conn, bytes)),
                 speaker::Output::Close(conn) => self.outputs.push_back(Output::Close(conn)),
