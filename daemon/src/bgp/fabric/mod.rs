@@ -379,3 +379,6 @@ impl Fabric {
         self.sync.add(id, addresses, peer.families);
     }
 }
+
+#[cfg(test)]
+mod tests;
