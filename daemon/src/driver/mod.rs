@@ -88,6 +88,7 @@ impl<S: LeaseStore> Driver<S> {
         mut requests: mpsc::Receiver<Request>,
     ) -> anyhow::Result<()> {
         loop {
+            self.hear_the_kernel().await?;
             self.work()?;
             self.tend_outside();
             let timeout = self.poll_timeout();
@@ -147,6 +148,17 @@ impl<S: LeaseStore> Driver<S> {
         if let Some(outside) = &mut self.outside {
             outside.tend(&self.agent, Instant::now());
         }
+    }
+
+    /// Takes in what the kernel has told already before anything is decided on.
+    async fn hear_the_kernel(&mut self) -> anyhow::Result<()> {
+        let told = tokio::select! {
+            biased;
+            told = self.reader.notifications() => told?,
+            () = std::future::ready(()) => return Ok(()),
+        };
+        self.hear(told);
+        Ok(())
     }
 
     fn hear(&mut self, told: Vec<Notification>) {

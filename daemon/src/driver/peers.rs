@@ -96,7 +96,7 @@ impl Bgp {
             },
             Event::Bytes(conn, bytes) => speaker::Input::Bytes(*conn, bytes),
             Event::Sent(conn, octets) => speaker::Input::Sent(*conn, *octets),
-            Event::Closed(conn) => speaker::Input::Closed(*conn),
+            Event::Closed(conn, _) => speaker::Input::Closed(*conn),
         };
         self.fabric.handle(Input::Speaker(input), now);
     }
@@ -104,16 +104,18 @@ impl Bgp {
 
 impl<S: LeaseStore> Driver<S> {
     /// The backend that runs is the one that is planned.
-    pub(super) fn follow_backend(&mut self) {
+    fn follow_backend(&mut self) -> anyhow::Result<()> {
         let is_bgp = self.agent.local().backend == Backend::Bgp;
         if is_bgp && self.bgp.is_none() && self.agent.has_seen_the_kernel() {
-            self.begin_bgp();
+            self.begin_bgp()?;
         } else if !is_bgp && self.bgp.take().is_some() {
             self.tell(agent::Input::Hold(Default::default()));
         }
+        Ok(())
     }
 
-    fn begin_bgp(&mut self) {
+    fn begin_bgp(&mut self) -> anyhow::Result<()> {
+        self.reader.watch_foreign_routes()?;
         for advice in self.config.bgp.advice() {
             warn!("{advice}");
         }
@@ -127,6 +129,7 @@ impl<S: LeaseStore> Driver<S> {
             ways_due: None,
             shut: None,
         });
+        Ok(())
     }
 
     /// Something happened to a connection.
@@ -145,7 +148,7 @@ impl<S: LeaseStore> Driver<S> {
 
     /// Does what the BGP side asks for. Says whether that was anything.
     pub(super) fn work_fabric(&mut self) -> anyhow::Result<bool> {
-        self.follow_backend();
+        self.follow_backend()?;
         let mut any = false;
         while let Some(output) = self.bgp.as_mut().and_then(|bgp| bgp.fabric.poll_output()) {
             any = true;

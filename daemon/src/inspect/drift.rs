@@ -81,6 +81,11 @@ fn text(detail: &Detail) -> String {
         Detail::Mac(mac) => mac.to_string(),
         Detail::Underlay(ip) => ip.to_string(),
         Detail::Via(hop) => format!("via {} on link {}", hop.gateway, hop.link),
+        Detail::Over(hops) => {
+            let hops = hops.iter();
+            let hops = hops.map(|hop| format!("{} on link {}", hop.gateway, hop.link));
+            format!("via {}", hops.collect::<Vec<_>>().join(", "))
+        }
         Detail::Unreachable => "unreachable".to_owned(),
         Detail::Other => "something else".to_owned(),
     }

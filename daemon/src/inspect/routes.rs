@@ -1,5 +1,7 @@
 //! `twill show routes`.
 
+use std::collections::BTreeSet;
+
 use ipnetwork::IpNetwork;
 use kernel::{Detail, Key, Reconciler, Row, Status};
 use serde::{Deserialize, Serialize};
@@ -82,6 +84,12 @@ fn installed(
             Some(hop.gateway.to_string()),
             link_name(agent.reconciler(), hop.link),
         ),
+        Some(Detail::Over(hops)) => {
+            let gateways: Vec<String> = hops.iter().map(|hop| hop.gateway.to_string()).collect();
+            let links: BTreeSet<_> = hops.iter().map(|hop| hop.link).collect();
+            let names = links.into_iter().filter_map(|link| link_name(agent.reconciler(), link));
+            (Some(gateways.join(",")), Some(names.collect::<Vec<_>>().join(",")))
+        }
         Some(Detail::Unreachable) => (Some("unreachable".to_owned()), None),
         _ => (None, None),
     };
@@ -92,7 +100,8 @@ fn installed(
             format!("reservation of {}", view.remote.name())
         }
         (true, Some(view)) => format!("lease of {}", view.remote.name()),
-        (true, None) => "what the own block does not use".to_owned(),
+        (true, None) if is_own => "what the own block does not use".to_owned(),
+        (true, None) => "announced by peers".to_owned(),
     };
     RouteRow {
         prefix: prefix.to_string(),

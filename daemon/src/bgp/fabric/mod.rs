@@ -34,7 +34,6 @@ use crate::bgp::transport::{Dialing, Door};
 use crate::bgp::words;
 use crate::config::BgpChoice;
 
-pub(crate) use prefix::{network_of, prefix_of};
 pub(crate) use sync::Held;
 pub(crate) use wishes::Wish;
 
