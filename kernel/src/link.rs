@@ -114,7 +114,7 @@ pub struct Link {
 }
 
 /// The settings of a VXLAN device (`ip link add … type vxlan`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct VxlanDevice {
     /// Segment id, 1 to 2^24 - 1.
     pub vni: u32,

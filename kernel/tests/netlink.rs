@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use kernel::{
-    Address, Change, Entry, Hop, HopName, IfIndex, Kernel, Mac, Netlink, NetlinkOptions,
+    Address, Change, Entry, Hop, HopName, IfIndex, Kernel, Mac, Netlink, NetlinkOptions, Nexthop,
     Notification, Ownership, Reconciler, RouteKey, Scope, Status, Sysctl, To, VxlanDevice,
 };
 use nix::sched::{CloneFlags, unshare};
@@ -528,11 +528,11 @@ fn a_refused_message_in_a_batch_fails_alone_and_with_the_kernels_words() {
         let id = kernel::NexthopId(1);
         let far = Change::PutNexthop {
             id,
-            hop: Hop {
+            nexthop: Nexthop::Hop(Hop {
                 gateway: address("203.0.113.1"),
                 link,
                 onlink: false,
-            },
+            }),
             replace: false,
         };
         let refusals = world

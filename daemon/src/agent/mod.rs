@@ -147,8 +147,6 @@ pub(crate) struct Agent {
     /// All that the first listing asks for is in the kernel.
     ready: bool,
     last_dump: Option<Instant>,
-    /// Batches of changes that the kernel has not answered yet.
-    on_their_way: usize,
     /// Leases of other nodes that have changed, with the backend that speaks to
     /// them.
     changed: BTreeSet<Block>,
@@ -182,7 +180,6 @@ impl Agent {
             listed: false,
             ready: false,
             last_dump: None,
-            on_their_way: 0,
             changed: BTreeSet::new(),
             held: Held::default(),
             refused: Vec::new(),
@@ -233,15 +230,14 @@ impl Agent {
         if self.is_dump_due(now) {
             return Some(Output::Dump(self.reconciler.interest(!self.dumped)));
         }
-        if !self.dumped || self.on_their_way >= self.room() {
+        if !self.dumped || self.reconciler.on_their_way() >= self.room() {
             return None;
         }
         let changes = self.pending(now);
         if !changes.is_empty() {
-            self.on_their_way += 1;
             return Some(Output::Apply(changes));
         }
-        self.ready |= self.on_their_way == 0
+        self.ready |= self.reconciler.on_their_way() == 0
             && self.listed
             && !self.reconciler.needs_dump()
             && self.reconciler.has_its_devices();
@@ -251,7 +247,7 @@ impl Agent {
     /// When something has to be done even if nothing happens.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let periodic = self.last_dump.map(|last| last + DUMP_PERIOD);
-        let wants_dump = self.on_their_way == 0 && self.reconciler.needs_dump();
+        let wants_dump = self.reconciler.on_their_way() == 0 && self.reconciler.needs_dump();
         let dump = self.next_dump().filter(|_| wants_dump);
         let vanished = self.vanished.next_due(self.grace_of_each());
         [
@@ -305,7 +301,7 @@ impl Agent {
 
     /// What is on its way is not in a dump for sure.
     fn is_dump_due(&self, now: Instant) -> bool {
-        self.on_their_way == 0
+        self.reconciler.on_their_way() == 0
             && self.reconciler.needs_dump()
             && self.next_dump().is_none_or(|due| due <= now)
     }
@@ -347,7 +343,6 @@ impl Agent {
     }
 
     fn handle_applied(&mut self, changes: &[Change], refusals: &[Refusal], now: Instant) {
-        self.on_their_way = self.on_their_way.saturating_sub(1);
         let devices = |change: &Change| {
             matches!(
                 change,

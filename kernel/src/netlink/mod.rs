@@ -7,6 +7,7 @@
 
 pub(crate) mod decode;
 mod decode_link;
+mod decode_route;
 mod encode;
 #[cfg(feature = "fuzz")]
 pub(crate) mod fuzz;

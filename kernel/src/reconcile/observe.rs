@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::delta::State;
-use crate::entry::{NexthopId, Route, RouteKey, RouteTarget};
+use crate::entry::{Nexthop, NexthopId, Route, RouteKey, RouteTarget};
 use crate::link::{Address, IfIndex, Link};
 use crate::speaker::{Dump, Notification};
 
@@ -55,7 +55,7 @@ impl Reconciler {
         // Such dumps leave out what was adopted from others and is still to go.
         let adopted = self.routes.iter().filter_map(|(key, state)| {
             let have = state.have().filter(|have| have.protocol != protocol)?;
-            Some((*key, *have))
+            Some((*key, have.clone()))
         });
         let adopted: Vec<_> = adopted.collect();
         self.routes.resync(adopted.into_iter().chain(ours));
@@ -105,8 +105,10 @@ impl Reconciler {
             }
             Notification::FdbGone(link, mac) => self.fdb.observe_gone(&(link, mac)),
             Notification::Neighbour(..) | Notification::Fdb(..) => {}
-            Notification::Nexthop(id, hop, protocol) => match hop {
-                Some(hop) if protocol == self.ownership.protocol => self.nexthops.observe(id, hop),
+            Notification::Nexthop(id, nexthop, protocol) => match nexthop {
+                Some(nexthop) if protocol == self.ownership.protocol => {
+                    self.nexthops.observe(id, nexthop);
+                }
                 // What others put in the place of ours is overwritten like nothing.
                 _ => self.nexthops.observe_gone(&id),
             },
@@ -123,6 +125,7 @@ impl Reconciler {
                 }
             }
             Notification::Overrun => self.dump_needed = true,
+            Notification::ForeignRoutes => {}
         }
     }
 
@@ -144,7 +147,10 @@ impl Reconciler {
                 self.routes.entry(key).is_some()
             }
             Notification::Sysctl(..) => true,
-            Notification::Link(_) | Notification::LinkGone(_) | Notification::Overrun => false,
+            Notification::Link(_)
+            | Notification::LinkGone(_)
+            | Notification::ForeignRoutes
+            | Notification::Overrun => false,
         }
     }
 
@@ -259,17 +265,36 @@ impl Reconciler {
         route.protocol == PROTOCOL_BOOT && (self.owns_link(hop.link) || wanted())
     }
 
-    /// Ids of nexthop objects that some route of ours names at this moment.
+    /// Ids of nexthop objects that routes of ours, or groups, name at this moment,
+    /// without those that are to go themselves.
     pub(super) fn nexthops_in_use(&self) -> BTreeSet<NexthopId> {
-        let in_use = |state: &State<Route>| match (state, state.have()?.target) {
-            (State::Stale { .. }, _) => None,
-            (_, RouteTarget::Nexthop(id)) => Some(id),
-            _ => None,
-        };
-        self.routes
+        let routes = self
+            .routes
             .iter()
-            .filter_map(|(_, state)| in_use(state))
-            .collect()
+            .filter_map(|(_, state)| there_to_stay(state));
+        let mut in_use: BTreeSet<NexthopId> = routes
+            .filter_map(|route| match route.target {
+                RouteTarget::Nexthop(id) => Some(id),
+                _ => None,
+            })
+            .collect();
+        let named = |id: &NexthopId, state| there_to_stay(state).is_some() || in_use.contains(id);
+        let groups = self.nexthops.iter().filter(|(id, state)| named(id, state));
+        let members = groups.filter_map(|(_, state)| match state.have()? {
+            Nexthop::Group(members) => Some(members),
+            Nexthop::Hop(_) => None,
+        });
+        let members: Vec<NexthopId> = members.flatten().copied().collect();
+        in_use.extend(members);
+        in_use
+    }
+}
+
+/// What is there, if it is not to go.
+fn there_to_stay<V>(state: &State<V>) -> Option<&V> {
+    match state {
+        State::Stale { .. } => None,
+        _ => state.have(),
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use crate::change::{Change, Refusal};
 use crate::delta::Contest;
-use crate::entry::{Hop, HopName, Key, Route};
+use crate::entry::{Key, Nexthop, NexthopId, Route};
 use crate::link::{Address, Mac};
 use crate::sysctl::Sysctl;
 
+use super::rows::key_of;
 use super::{Fight, Reconciler};
 
 impl Reconciler {
@@ -84,10 +85,9 @@ impl Reconciler {
                 let contest = self.fdb.sent(&(*link, *mac), now);
                 told(contest, Key::Fdb(*link, *mac), IpAddr::to_string)
             }
-            Change::PutNexthop { id, hop, .. } => {
+            Change::PutNexthop { id, nexthop, .. } => {
                 let contest = self.nexthops.sent(id, now);
-                let words = |hop: &Hop| format!("{} on link {}", hop.gateway, hop.link);
-                told(contest, Key::Hop(HopName(hop.gateway)), words)
+                told(contest, key_of(*id, nexthop), Nexthop::to_string)
             }
             Change::RemoveNexthop { id } => {
                 self.nexthops.sent(id, now);
@@ -137,18 +137,26 @@ impl Reconciler {
             Change::RemoveNeighbour { link, ip } => self.neighbours.done(&(*link, *ip), None),
             Change::PutFdb { link, mac, dst } => self.fdb.done(&(*link, *mac), Some(*dst)),
             Change::RemoveFdb { link, mac, .. } => self.fdb.done(&(*link, *mac), None),
-            Change::PutNexthop { id, hop, replace } => {
-                if *replace {
-                    // Routes that went with it, or were refused for want of it.
-                    self.retry_now = true;
-                    self.routes.forgive();
-                }
-                self.nexthops.done(id, Some(*hop));
-            }
+            Change::PutNexthop {
+                id,
+                nexthop,
+                replace,
+            } => self.nexthop_done(*id, nexthop, *replace),
             Change::RemoveNexthop { id } => self.nexthops.done(id, None),
-            Change::PutRoute { key, route, .. } => self.routes.done(key, Some(*route)),
+            Change::PutRoute { key, route, .. } => self.routes.done(key, Some(route.clone())),
             Change::RemoveRoute { key, .. } => self.routes.done(key, None),
         }
+    }
+
+    fn nexthop_done(&mut self, id: NexthopId, nexthop: &Nexthop, replaced: bool) {
+        let was_refused = self.nexthops.refusal(&id).is_some();
+        if replaced || was_refused {
+            // Routes that went with it, or were refused for want of it.
+            self.retry_now = true;
+            self.routes.forgive();
+        }
+        self.nexthops.done(&id, Some(nexthop.clone()));
+        self.regroup(id);
     }
 
     fn refuse(&mut self, change: &Change, refusal: &Refusal, now: Instant) -> u32 {
@@ -175,7 +183,9 @@ impl Reconciler {
                 self.fdb.refuse(&(*link, *mac), refusal, now)
             }
             Change::PutNexthop { id, .. } | Change::RemoveNexthop { id } => {
-                self.nexthops.refuse(id, refusal, now)
+                let times = self.nexthops.refuse(id, refusal, now);
+                self.regroup(*id);
+                times
             }
             Change::PutRoute { key, .. } | Change::RemoveRoute { key, .. } => {
                 self.routes.refuse(key, refusal, now)

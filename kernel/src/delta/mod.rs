@@ -10,12 +10,16 @@
 //! for its time in `refused`, and one that somebody else undoes again and again
 //! in `fights`; neither holds up another key.
 
+mod pending;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
 use crate::change::Refusal;
 use crate::fights::{self, Fights};
+
+use pending::{Pending, Why};
 
 /// One entry: what is wanted, what is there.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,6 +65,10 @@ impl<V: PartialEq> State<V> {
 }
 
 impl<V> State<V> {
+    fn is_settled(&self) -> bool {
+        matches!(self, State::InSync(_))
+    }
+
     /// What is wanted, if anything.
     pub fn want(&self) -> Option<&V> {
         match self {
@@ -121,23 +129,26 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Delta<K, V> {
     entries: BTreeMap<K, State<V>>,
-    pending: BTreeMap<K, Why>,
+    pending: Pending<K, V>,
     refused: BTreeMap<K, Refused>,
     fights: Fights<K>,
+    /// Entries that are not as wanted.
+    drift: usize,
 }
 
 impl<K, V> Default for Delta<K, V> {
     fn default() -> Self {
         Delta {
             entries: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            pending: Pending::default(),
             refused: BTreeMap::new(),
             fights: Fights::default(),
+            drift: 0,
         }
     }
 }
 
-impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
+impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
     /// The table shall hold `value` under `key`.
     pub fn want(&mut self, key: K, value: V) {
         self.change(key, Why::Wish, |state| match state {
@@ -158,7 +169,7 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         let missing = |(key, want)| (key, State::Missing { want, lost: false });
         let made = wishes.into_iter().map(missing).collect();
         let before = std::mem::replace(&mut self.entries, made);
-        self.pending = self.all_pending();
+        self.all_are_due();
         for (key, state) in before {
             if let Some(have) = state.have() {
                 self.observe(key.clone(), have.clone());
@@ -198,8 +209,7 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         if self.entries.is_empty() {
             let stale = |(key, have)| (key, State::Stale { have });
             self.entries = dump.into_iter().map(stale).collect();
-            self.pending = self.all_pending();
-            return;
+            return self.all_are_due();
         }
         let dump: BTreeMap<K, V> = dump.into_iter().collect();
         let gone = |(key, state): (&K, &State<V>)| {
@@ -214,18 +224,22 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         }
     }
 
-    /// Pending keys that are due, in order.
-    pub fn pending(&self) -> impl Iterator<Item = (&K, &State<V>)> {
-        self.pending
-            .keys()
-            .filter_map(|key| Some((key, self.entries.get(key)?)))
+    /// What is to be put and is due, in order.
+    pub fn puts(&self) -> impl Iterator<Item = (&K, &State<V>)> {
+        let keys = self.pending.puts();
+        keys.filter_map(|key| Some((key, self.entries.get(key)?)))
+    }
+
+    /// What is to be removed and is due: the keys, in order, by what is there.
+    pub fn removals(&self) -> impl Iterator<Item = (&V, impl Iterator<Item = &K>)> {
+        self.pending.removals()
     }
 
     /// The change of `key` is on its way: it is not pending until
     /// [`done`](Self::done) or [`refuse`](Self::refuse) tells how it went. Says
     /// so once when somebody else is behind it, again and again.
     pub fn sent(&mut self, key: &K, now: Instant) -> Option<Contest<V>> {
-        let why = self.pending.remove(key);
+        let why = self.take_pending(key);
         if let Some(refused) = self.refused.get_mut(key) {
             // How it goes this time is known sooner than that.
             refused.due += LAST_RETRY;
@@ -247,7 +261,7 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         if self.is_settled(key) {
             return 0;
         }
-        self.pending.remove(key);
+        self.take_pending(key);
         let before = self.refused.get(key).map_or((0, 0), |r| (r.tries, r.step));
         let (tries, step) = (before.0 + 1, before.1 + 1);
         let wait = FIRST_RETRY
@@ -267,7 +281,7 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
     /// those of entries that somebody else changes again and again.
     pub fn release(&mut self, due: Due, now: Instant) {
         for key in self.fights.release(now) {
-            self.pending.insert(key, Why::Sight);
+            self.make_pending(key, Why::Sight);
         }
         let is_due = |refused: &Refused| match due {
             Due::By(now) => refused.due <= now,
@@ -283,7 +297,7 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
             if let (Due::Always, Some(refused)) = (due, self.refused.get_mut(&key)) {
                 refused.step = 0;
             }
-            self.pending.insert(key, Why::Retry);
+            self.make_pending(key, Why::Retry);
         }
     }
 
@@ -291,13 +305,17 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
     /// waits because of a fight is pending, and all is repaired at once again.
     pub fn forgive(&mut self) {
         for key in self.fights.forgive() {
-            self.pending.insert(key, Why::Sight);
+            self.make_pending(key, Why::Sight);
         }
     }
 
     /// When the next change is due that waits, and is not pending already.
     pub fn next_due(&self) -> Option<Instant> {
-        let waiting = |(key, _): &(&K, &Refused)| !self.pending.contains_key(*key);
+        let is_pending = |key: &K, state| self.pending.contains(key, state);
+        let waiting = |(key, _): &(&K, &Refused)| {
+            let state = self.entries.get(*key);
+            !state.is_some_and(|state| is_pending(key, state))
+        };
         self.refused
             .iter()
             .filter(waiting)
@@ -323,16 +341,22 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
 
     /// How many entries are not as wanted, those that wait included.
     pub fn drift(&self) -> usize {
-        let waiting = self
-            .refused
-            .keys()
-            .filter(|key| !self.pending.contains_key(*key) && !self.is_settled(key));
-        self.pending.len() + waiting.count() + self.fights.waiting()
+        self.drift
     }
 
-    fn all_pending(&self) -> BTreeMap<K, Why> {
-        let wish = |key: &K| (key.clone(), Why::Wish);
-        self.entries.keys().map(wish).collect()
+    fn all_are_due(&mut self) {
+        self.pending = Pending::of(&self.entries, Why::Wish);
+        self.drift = self.entries.values().filter(|s| !s.is_settled()).count();
+    }
+
+    fn make_pending(&mut self, key: K, why: Why) {
+        if let Some(state) = self.entries.get(&key) {
+            self.pending.insert(key, state, why);
+        }
+    }
+
+    fn take_pending(&mut self, key: &K) -> Option<Why> {
+        self.pending.remove(key, self.entries.get(key)?)
     }
 
     fn contest(&mut self, key: &K, now: Instant) -> Option<Contest<V>> {
@@ -344,7 +368,7 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
     }
 
     fn is_settled(&self, key: &K) -> bool {
-        matches!(self.entries.get(key), None | Some(State::InSync(_)))
+        self.entries.get(key).is_none_or(State::is_settled)
     }
 
     /// A sighting does not end the wait after a refusal: when the kernel takes
@@ -357,20 +381,26 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
         };
         let Next::State(state) = state else { return };
         let key = entry.key().clone();
+        let before = match &entry {
+            Entry::Vacant(_) => None,
+            Entry::Occupied(entry) => Some(entry.get()),
+        };
+        let was = before.and_then(|before| self.pending.remove(&key, before));
+        self.drift -= usize::from(before.is_some_and(|before| !before.is_settled()));
         if why != Why::Sight {
             self.refused.remove(&key);
         }
-        match &state {
-            None | Some(State::InSync(_)) => {
-                self.pending.remove(&key);
-                self.fights.stop_waiting(&key);
-            }
-            Some(_) if self.refused.contains_key(&key) => {}
-            Some(_) if why == Why::Sight && self.fights.has_to_wait(&key) => {}
-            Some(_) => {
-                self.fights.stop_waiting(&key);
-                self.pending.entry(key).or_insert(why);
-            }
+        let open = state.as_ref().filter(|state| !state.is_settled());
+        self.drift += usize::from(open.is_some());
+        let waits = open.is_some()
+            && (self.refused.contains_key(&key)
+                || (why == Why::Sight && self.fights.has_to_wait(&key)));
+        if !waits {
+            self.fights.stop_waiting(&key);
+        }
+        let due = if waits { was } else { was.or(Some(why)) };
+        if let (Some(open), Some(why)) = (open, due) {
+            self.pending.insert(key, open, why);
         }
         match (entry, state) {
             (Entry::Vacant(entry), Some(state)) => {
@@ -381,19 +411,6 @@ impl<K: Ord + Clone, V: PartialEq + Clone> Delta<K, V> {
             (Entry::Vacant(_), None) => {}
         }
     }
-}
-
-/// Why an entry changes, or is pending.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Why {
-    /// Somebody wants something else.
-    Wish,
-    /// The kernel was seen to hold something else.
-    Sight,
-    /// The kernel carried out a change of ours.
-    Done,
-    /// The kernel refused it a while ago.
-    Retry,
 }
 
 /// What becomes of an entry.
@@ -411,295 +428,4 @@ impl<V: PartialEq> Next<V> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn refusal() -> Refusal {
-        Refusal {
-            index: 0,
-            errno: 22,
-            reason: None,
-        }
-    }
-
-    fn pending(delta: &Delta<u8, u8>) -> Vec<(u8, State<u8>)> {
-        delta.pending().map(|(k, s)| (*k, s.clone())).collect()
-    }
-
-    #[test]
-    fn what_is_wanted_and_there_is_not_pending() {
-        let mut delta = Delta::default();
-        delta.observe(1, 7);
-        delta.want(1, 7);
-        assert_eq!(pending(&delta), []);
-        assert_eq!(delta.entry(&1), Some(&State::InSync(7)));
-    }
-
-    #[test]
-    fn what_somebody_took_away_is_missing_and_known_as_lost() {
-        let mut delta = Delta::default();
-        delta.want(1, 7);
-        delta.done(&1, Some(7));
-        delta.observe_gone(&1);
-        assert_eq!(
-            pending(&delta),
-            [(
-                1,
-                State::Missing {
-                    want: 7,
-                    lost: true
-                }
-            )]
-        );
-    }
-
-    #[test]
-    fn wishes_that_come_together_are_wanted_as_if_they_came_alone_and_the_later_counts() {
-        let mut together = Delta::default();
-        together.want_all(vec![(1, 7), (2, 8), (1, 9)]);
-        let mut alone = Delta::default();
-        for (key, value) in [(1, 7), (2, 8), (1, 9)] {
-            alone.want(key, value);
-        }
-        assert_eq!(pending(&together), pending(&alone));
-    }
-
-    #[test]
-    fn wishes_that_come_together_keep_what_was_wanted_and_seen_before() {
-        let mut delta = Delta::default();
-        delta.want(1, 7);
-        delta.observe(2, 8);
-        delta.observe(3, 9);
-        delta.want_all(vec![(2, 8), (3, 8)]);
-        assert_eq!(
-            delta.iter().map(|(_, s)| s.clone()).collect::<Vec<_>>(),
-            [
-                State::Missing {
-                    want: 7,
-                    lost: false
-                },
-                State::InSync(8),
-                State::Wrong(Box::new(Wrong { want: 8, have: 9 })),
-            ]
-        );
-        assert_eq!(pending(&delta).len(), 2);
-    }
-
-    #[test]
-    fn a_dump_that_lacks_an_entry_makes_it_missing_and_one_that_has_more_makes_it_stale() {
-        let mut delta = Delta::default();
-        delta.want(1, 7);
-        delta.done(&1, Some(7));
-        delta.resync([(2, 8)]);
-        assert_eq!(
-            pending(&delta),
-            [
-                (
-                    1,
-                    State::Missing {
-                        want: 7,
-                        lost: true
-                    }
-                ),
-                (2, State::Stale { have: 8 }),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_refused_change_waits_and_holds_up_no_other() {
-        let now = Instant::now();
-        let mut delta = Delta::default();
-        delta.want(1, 7);
-        delta.want(2, 7);
-        delta.refuse(&1, refusal(), now);
-        assert_eq!(
-            pending(&delta),
-            [(
-                2,
-                State::Missing {
-                    want: 7,
-                    lost: false
-                }
-            )]
-        );
-        assert_eq!(delta.drift(), 2);
-        let due = delta.next_due().unwrap();
-        delta.release(Due::By(due), due);
-        assert_eq!(pending(&delta).len(), 2);
-        assert_eq!(delta.refuse(&1, refusal(), due), 2);
-        assert!(delta.next_due().unwrap() - due > due - now);
-    }
-
-    #[test]
-    fn a_new_wish_for_a_refused_key_is_tried_at_once() {
-        let mut delta = Delta::default();
-        delta.want(1, 7);
-        delta.refuse(&1, refusal(), Instant::now());
-        delta.want(1, 8);
-        assert_eq!(
-            pending(&delta),
-            [(
-                1,
-                State::Missing {
-                    want: 8,
-                    lost: false
-                }
-            )]
-        );
-    }
-
-    #[test]
-    fn an_entry_that_flickers_while_it_is_refused_does_not_cut_the_wait_short() {
-        let now = Instant::now();
-        let mut delta = Delta::default();
-        delta.want(1, 7);
-        delta.refuse(&1, refusal(), now);
-        delta.observe(1, 7);
-        delta.observe_gone(&1);
-        assert_eq!(pending(&delta), []);
-        assert_eq!((delta.drift(), delta.next_due().is_some()), (1, true));
-        delta.release(Due::By(delta.next_due().unwrap()), now);
-        assert_eq!(pending(&delta).len(), 1);
-        assert_eq!(delta.refuse(&1, refusal(), now), 2);
-    }
-
-    #[test]
-    fn an_entry_that_came_right_by_itself_is_not_refused_any_more() {
-        let mut delta = Delta::default();
-        delta.want(1, 7);
-        delta.refuse(&1, refusal(), Instant::now());
-        delta.observe(1, 7);
-        assert_eq!((delta.drift(), delta.refusal(&1).is_none()), (0, true));
-        delta.release(Due::Always, Instant::now());
-        assert_eq!(delta.next_due(), None);
-    }
-
-    #[test]
-    fn a_refused_change_that_is_released_early_waits_for_a_short_time_again() {
-        let now = Instant::now();
-        let mut delta = Delta::default();
-        delta.want(1, 7);
-        for _ in 0..12 {
-            delta.refuse(&1, refusal(), now);
-        }
-        delta.release(Due::Always, now);
-        assert_eq!(delta.refuse(&1, refusal(), now), 13);
-        assert_eq!(delta.next_due(), Some(now + FIRST_RETRY));
-    }
-
-    /// Takes entry 1 away as often as it is put right.
-    fn fight(delta: &mut Delta<u8, u8>, times: u32, now: Instant) -> Option<Contest<u8>> {
-        let contests = (0..times).filter_map(|_| {
-            delta.observe(1, 9);
-            delta.release(Due::By(now), now);
-            let contest = delta.sent(&1, now);
-            delta.done(&1, Some(7));
-            contest
-        });
-        contests.last()
-    }
-
-    #[test]
-    fn an_entry_that_somebody_changes_again_and_again_is_named_once_and_then_waits() {
-        let now = Instant::now();
-        let mut delta = Delta::default();
-        delta.want(1, 7);
-        delta.done(&1, Some(7));
-        assert_eq!(fight(&mut delta, fights::AT_ONCE, now), None);
-        let contest = Contest {
-            times: fights::AT_ONCE + 1,
-            instead: Some(9),
-        };
-        assert_eq!(fight(&mut delta, 1, now), Some(contest));
-        delta.observe(1, 9);
-        delta.release(Due::By(now), now);
-        assert_eq!((pending(&delta), delta.drift()), (vec![], 1));
-        let due = delta.next_due().unwrap();
-        assert!(due > now);
-        delta.release(Due::By(due), due);
-        assert_eq!(pending(&delta).len(), 1);
-        assert_eq!(delta.sent(&1, due), None);
-        delta.done(&1, Some(7));
-        assert_eq!((delta.drift(), delta.next_due()), (0, None));
-    }
-
-    #[test]
-    fn a_fight_delays_no_other_entry_and_no_new_wish() {
-        let now = Instant::now();
-        let mut delta = Delta::default();
-        delta.want(1, 7);
-        delta.want(2, 7);
-        delta.done(&1, Some(7));
-        delta.done(&2, Some(7));
-        fight(&mut delta, 10, now);
-        delta.observe(1, 9);
-        delta.observe_gone(&2);
-        assert_eq!(pending(&delta).len(), 1, "the other one");
-        delta.want(1, 8);
-        assert_eq!(pending(&delta).len(), 2, "the new wish");
-    }
-
-    #[test]
-    fn what_is_changed_by_wish_is_no_fight() {
-        let now = Instant::now();
-        let mut delta = Delta::default();
-        for value in 0..50 {
-            delta.want(1, value);
-            assert_eq!(delta.sent(&1, now), None);
-            delta.done(&1, Some(value));
-            delta.unwant(&1);
-            assert_eq!(delta.sent(&1, now), None);
-            delta.done(&1, None);
-        }
-        delta.want(1, 7);
-        assert_eq!(delta.sent(&1, now), None);
-        delta.done(&1, Some(7));
-        delta.observe_gone(&1);
-        assert_eq!(pending(&delta).len(), 1);
-    }
-
-    #[test]
-    fn an_entry_that_somebody_removes_while_it_waits_in_a_fight_does_not_wait_forever() {
-        let now = Instant::now();
-        let mut delta = Delta::default();
-        delta.want(1, 7);
-        delta.done(&1, Some(7));
-        fight(&mut delta, 10, now);
-        delta.observe(1, 9);
-        delta.observe(1, 7);
-        assert_eq!((delta.drift(), delta.next_due()), (0, None));
-        delta.observe(1, 9);
-        delta.forgive();
-        assert_eq!((pending(&delta).len(), delta.drift()), (1, 1));
-    }
-
-    proptest! {
-        /// Whatever the order of wishes and sightings, carrying out all that is
-        /// pending makes the kernel hold exactly what is wanted.
-        #[test]
-        fn doing_what_is_pending_ends_in_sync(steps in prop::collection::vec((0u8..5, 0u8..6, 0u8..3), 0..60)) {
-            let mut delta: Delta<u8, u8> = Delta::default();
-            let (mut want, mut have) = (BTreeMap::new(), BTreeMap::new());
-            for (what, key, value) in steps {
-                match what {
-                    0 => { want.insert(key, value); delta.want(key, value); }
-                    1 => { want.remove(&key); delta.unwant(&key); }
-                    2 => { have.insert(key, value); delta.observe(key, value); }
-                    3 => { have.remove(&key); delta.observe_gone(&key); }
-                    _ => { have.retain(|k, _| k % 2 == value % 2); delta.resync(have.clone()); }
-                }
-            }
-            for (key, state) in pending(&delta) {
-                match state.want() {
-                    Some(value) => { have.insert(key, *value); }
-                    None => { have.remove(&key); }
-                }
-                delta.done(&key, state.want().copied());
-            }
-            prop_assert_eq!(delta.drift(), 0);
-            prop_assert_eq!(have, want);
-        }
-    }
-}
+mod tests;
