@@ -1,4 +1,4 @@
-//! The edge: reads the variables, the `--config` file, the password file and the host name.
+//! The edge: reads the variables, the `--config` file, the password files and the host name.
 
 use std::fs;
 use std::path::Path;
@@ -14,6 +14,9 @@ pub(crate) fn load(flags: &Flags) -> Result<(Config, Sources), ConfigError> {
     let file = config_file(flags)?;
     let (mut config, mut sources) = resolve(flags, env, file.as_ref(), host_name.trim())?;
     read_password(&mut config, &mut sources)?;
+    if let Some(file) = &file {
+        read_keys(&mut config, &mut sources, &file.source)?;
+    }
     Ok((config, sources))
 }
 
@@ -24,7 +27,7 @@ fn config_file(flags: &Flags) -> Result<Option<FileConfig>, ConfigError> {
         (None, Some(path)) => (path.into(), Source::Variable("TWILL_CONFIG".into())),
         (None, None) => return Ok(None),
     };
-    let text = read(&path, &named_by)?;
+    let text = read(&path, named_by.to_string())?;
     FileConfig::parse(&path, &text).map(Some)
 }
 
@@ -36,7 +39,7 @@ fn read_password(config: &mut Config, sources: &mut Sources) -> Result<(), Confi
     let Some(path) = &etcd.password_file else {
         return Ok(());
     };
-    let text = read(path, sources.of("etcd-password-file"))?;
+    let text = read(path, sources.of("etcd-password-file").to_string())?;
     etcd.password = Some(Secret::from(
         text.lines().next().unwrap_or_default().to_owned(),
     ));
@@ -44,10 +47,26 @@ fn read_password(config: &mut Config, sources: &mut Sources) -> Result<(), Confi
     Ok(())
 }
 
-fn read(path: &Path, named_by: &Source) -> Result<String, ConfigError> {
+/// The keys of BGP are the first lines of their files. Only those of this node's peers are read: the files of other racks need
+/// not be here.
+fn read_keys(config: &mut Config, sources: &mut Sources, file: &Source) -> Result<(), ConfigError> {
+    for key in config.bgp.key_files() {
+        let text = read(
+            key.path,
+            format!("the password-file of {} in {file}", key.of),
+        )?;
+        key.fill(&text)?;
+    }
+    if let Some(path) = &config.bgp.key_file {
+        sources.set("bgp.password", "********", Source::File(path.clone()));
+    }
+    Ok(())
+}
+
+fn read(path: &Path, named_by: String) -> Result<String, ConfigError> {
     fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
         path: path.into(),
-        named_by: named_by.clone(),
+        named_by,
         error,
     })
 }
