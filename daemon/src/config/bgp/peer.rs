@@ -55,8 +55,8 @@ const LISTEN_KEYS: &[&str] = keys_with!("range");
 /// A peer. `own`: what holds for all.
 pub(super) fn peer(node: &Node<'_>, own: &BgpChoice) -> Result<PeerChoice, ConfigError> {
     let keys = named(node, "name")?.keys(PEER_KEYS)?;
-    let name = keys.needed("name", text::name)?;
-    let address = keys.needed("address", text::address)?;
+    let name = keys.needed("name", |node| node.string(text::name))?;
+    let address = keys.needed("address", |node| node.parsed(text::address))?;
     let mut peer = session(&keys, address, own)?;
     peer.passive = keys.parsed("passive", values::boolean)?.unwrap_or(false);
     let mut tcp = tcp(&keys, &peer, own)?;
@@ -76,7 +76,7 @@ pub(super) fn peer(node: &Node<'_>, own: &BgpChoice) -> Result<PeerChoice, Confi
 /// A range of peers. `own`: what holds for all.
 pub(super) fn listen(node: &Node<'_>, own: &BgpChoice) -> Result<ListenChoice, ConfigError> {
     let keys = named(node, "range")?.keys(LISTEN_KEYS)?;
-    let range = keys.needed("range", text::prefix)?;
+    let range = keys.needed("range", |node| node.parsed(text::prefix))?;
     let mut peer = session(&keys, range.address(), own)?;
     peer.passive = true;
     let tcp = tcp(&keys, &peer, own)?;
@@ -124,7 +124,7 @@ fn source(node: &Node<'_>, peer: IpAddr) -> Result<IpAddr, ConfigError> {
 }
 
 fn session(keys: &Keys<'_>, address: IpAddr, own: &BgpChoice) -> Result<PeerConfig, ConfigError> {
-    let asn = keys.needed("as", text::asn)?;
+    let asn = keys.needed("as", |node| node.parsed(text::asn))?;
     let internal = asn == own.asn;
     let import = keys.read("import", |node| policy::import(&node))?;
     let export = keys.read("export", |node| policy::export(&node))?;
@@ -176,7 +176,7 @@ fn max_prefixes(node: &Node<'_>) -> Result<MaxPrefixes, ConfigError> {
         });
     }
     let keys = node.keys(&["limit", "warn", "restart"])?;
-    let limit = keys.needed("limit", limit)?;
+    let limit = keys.needed("limit", |node| node.parsed(limit))?;
     let below = |text: &str| {
         values::number(text, 0..=limit - 1)
             .map_err(|want| format!("{want}: below the limit, or 0 for no warning"))

@@ -74,13 +74,13 @@ pub(super) fn shown(policy: &Policy) -> String {
 
 fn rules(
     node: &Node<'_>,
-    rule: fn(Node<'_>) -> Result<Clause, ConfigError>,
+    rule: fn(&Node<'_>) -> Result<Clause, ConfigError>,
 ) -> Result<Policy, ConfigError> {
-    let clauses = node.list(rule)?;
+    let clauses = node.list(|one| rule(&one))?;
     Ok(Policy { clauses })
 }
 
-fn import_rule(node: Node<'_>) -> Result<Clause, ConfigError> {
+fn import_rule(node: &Node<'_>) -> Result<Clause, ConfigError> {
     let keys = node.keys(KEYS)?;
     match OF_EXPORT.into_iter().find_map(|key| keys.node(key)) {
         Some(given) => {
@@ -90,7 +90,7 @@ fn import_rule(node: Node<'_>) -> Result<Clause, ConfigError> {
     }
 }
 
-fn rule(node: Node<'_>) -> Result<Clause, ConfigError> {
+fn rule(node: &Node<'_>) -> Result<Clause, ConfigError> {
     let keys = node.keys(KEYS)?;
     let refuse = keys.parsed("refuse", values::boolean)?.unwrap_or(false);
     let matches = matches(&keys)?;

@@ -262,13 +262,13 @@ impl<'a> Keys<'a> {
         self.read(key, |node| node.parsed(parse))
     }
 
-    /// The value of a key that must be given, by the parser of its text.
+    /// What `read` makes of the value of a key that must be given.
     pub(super) fn needed<T>(
         &self,
         key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        read: impl FnOnce(Node<'a>) -> Result<T, ConfigError>,
     ) -> Result<T, ConfigError> {
-        self.parsed(key, parse)?
+        self.read(key, read)?
             .ok_or_else(|| self.place.key(key).refuses("nothing", "it must be given"))
     }
 }

@@ -123,7 +123,10 @@ fn origination(node: &Node<'_>) -> Result<(Prefix, Origination), ConfigError> {
         local_pref: keys.parsed("local-pref", text::number(0..=u32::MAX))?,
         communities: policy::communities(&keys, "communities")?,
     };
-    Ok((keys.needed("prefix", text::prefix)?, said))
+    Ok((
+        keys.needed("prefix", |node| node.parsed(text::prefix))?,
+        said,
+    ))
 }
 
 fn prefixes(list: &Node<'_>) -> Result<Vec<Prefix>, ConfigError> {
