@@ -96,6 +96,60 @@ mod tests {
         assert!(!sources.to_string().contains("hunter2"));
     }
 
+    /// A file of keys for the mesh and a peer of this node, and one that is not there for a peer of another.
+    fn with_keys(first_line: &str) -> (tempfile::TempDir, Result<(Config, Sources), String>) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("key");
+        fs::write(&path, format!("{first_line}\r\nsecond line\n")).expect("a file");
+        let (mut config, mut sources) = resolved(&format!(
+            "[bgp]\npassword-file = {path:?}\n\
+             [[bgp.peer]]\nname = \"a\"\naddress = \"10.0.0.1\"\nas = 1\npassword-file = {path:?}\n\
+             [[bgp.peer]]\nname = \"b\"\naddress = \"10.0.0.2\"\nas = 1\nnodes = [\"x\"]\npassword-file = \"/nonexistent/key\""
+        ));
+        let file = Source::File("twill.toml".into());
+        let read = read_keys(&mut config, &mut sources, &file).map_err(|error| error.to_string());
+        (dir, read.map(|()| (config, sources)))
+    }
+
+    #[test]
+    fn keys_of_bgp_are_the_first_lines_of_the_files_of_this_nodes_peers() {
+        let (_dir, read) = with_keys("hunter2");
+        let (config, sources) = read.expect("readable files");
+        let (mesh, peer) = (&config.bgp.key, &config.bgp.peers[0].tcp.key);
+        for key in [mesh, peer] {
+            assert_eq!(key.as_ref().map(Secret::expose), Some("hunter2"));
+        }
+        let shown = sources.to_string();
+        assert!(
+            shown.contains("********") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_key_of_bgp_has_1_to_80_octets_and_is_not_printed() {
+        for line in ["", &"x".repeat(81)] {
+            let error = with_keys(line).1.map(|_| ()).expect_err("a bad key");
+            let says = format!(
+                "the password of bgp = ******** is not allowed: it has {} octets: want 1 to 80",
+                line.len()
+            );
+            assert!(error.ends_with(&says), "{error}");
+        }
+        assert!(with_keys(&"x".repeat(80)).1.is_ok());
+    }
+
+    #[test]
+    fn a_file_of_keys_that_cannot_be_read_is_named_with_whose_it_is() {
+        let (mut config, mut sources) = resolved(
+            "[[bgp.peer]]\nname = \"a\"\naddress = \"10.0.0.1\"\nas = 1\npassword-file = \"/nonexistent/key\"",
+        );
+        let file = Source::File("twill.toml".into());
+        let error = read_keys(&mut config, &mut sources, &file).expect_err("no such file");
+        let says = "cannot read /nonexistent/key, named by the password-file of bgp.peer \"a\" in file twill.toml: ";
+        assert!(error.to_string().starts_with(says), "{error}");
+    }
+
     #[test]
     fn a_file_that_cannot_be_read_is_named_with_who_named_it() {
         let lines = "etcd-username = \"u\"\netcd-password-file = \"/nonexistent/password\"";

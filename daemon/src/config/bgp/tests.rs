@@ -664,6 +664,21 @@ fn passwords_are_never_printed() {
 }
 
 #[test]
+fn a_reload_follows_the_table_and_sees_a_key_that_has_changed() {
+    let of = |key: &str| {
+        let text = format!(
+            "node-label = \"rack=a\"\n{}",
+            tor(&format!("password = \"{key}\""))
+        );
+        resolved(&text).expect("a good file").0
+    };
+    assert!(of("k").reloaded_by(of("k")).followed.is_empty());
+    let reload = of("k").reloaded_by(of("other"));
+    assert_eq!(reload.followed, ["bgp"]);
+    assert_eq!(reload.config.bgp, of("other").bgp);
+}
+
+#[test]
 fn show_config_has_a_row_for_each_key_and_each_peer() {
     let text = format!(
         "[bgp]\nas = 64513\npassword-file = \"/etc/key\"\n{}",
