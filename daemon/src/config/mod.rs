@@ -20,6 +20,7 @@ mod file;
 mod flags;
 mod flannel;
 mod load;
+mod near;
 #[cfg(test)]
 mod reference;
 mod reload;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use regex_lite::Regex;
 
+#[allow(unused_imports, reason = "for the bgp backend")]
 pub(crate) use bgp::{BgpChoice, ListenChoice, NodeFilter, PeerChoice, TcpChoice, Ttl};
 pub(crate) use error::ConfigError;
 use file::FileConfig;

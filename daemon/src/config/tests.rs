@@ -51,6 +51,7 @@ const SAMPLES: &[(&str, &str, Option<Pair>)] = &[
     ("iptables-forward-rules", "false", None),
     ("tunnel-guard", "false", None),
     ("node-name", "node-7", None),
+    ("node-label", "rack=a", None),
     ("lease-ttl", "1h30m", None),
     ("vanished-grace", "5m", None),
     ("run-dir", "/run/blue", None),

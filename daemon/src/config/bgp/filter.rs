@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// On which nodes something holds; without anything on all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct NodeFilter {
     /// Names of nodes, `*` for any text in them; one must fit. Empty: any name.
     pub(crate) nodes: Vec<String>,
