@@ -324,7 +324,7 @@ mod tests {
             "twill",
             "twill show",
             "twill show peers",
-            "twill run --backend bgp",
+            "twill run --backend udp",
             "twill run --mtu 1",
             "twill lab --nodes 0",
         ] {

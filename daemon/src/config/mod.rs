@@ -38,8 +38,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use regex_lite::Regex;
 
-#[allow(unused_imports, reason = "for the bgp backend")]
-pub(crate) use bgp::{BgpChoice, ListenChoice, NodeFilter, PeerChoice, TcpChoice, Ttl};
+pub(crate) use bgp::{BgpChoice, TcpChoice, Ttl};
 pub(crate) use error::ConfigError;
 use file::FileConfig;
 pub(crate) use flags::Flags;

@@ -47,7 +47,7 @@ fn local(number: u8) -> Local {
 
 /// The lease of a node as another sees it.
 fn remote(number: u8, seen_by: &Local) -> Remote {
-    let value = format!(r#"{{"PublicIP":"10.99.0.{number}","BackendType":"bgp","Node":"node{number}"}}"#);
+    let value = format!(r#"{{"PublicIP":"10.99.0.{number}","BackendType":"bgp","NodeName":"node{number}"}}"#);
     let lease = Lease {
         block: block(number),
         attrs: LeaseAttrs::from_json(value.as_bytes()).unwrap(),
@@ -317,8 +317,9 @@ fn a_node_that_never_answers_delays_nobody_and_holds_only_its_own_routes() {
     let leases = [2, 9].map(|other| (block(other), Some(remote(other, &local))));
     let fabric = Fabric::new((choice, local), leases.into(), (true, 7), now);
     world.machines.insert(1, Machine::new(fabric));
-    world.wires.clear();
     // The old session is gone without a word, and the new one comes up.
+    let [_, (_, old)] = *world.wires.last().unwrap();
+    world.hear(2, speaker::Input::Closed(old));
     world.settle();
     assert_eq!(world.at(1).routes(), routes(&[("10.244.2.0/24", &[2])]));
     let held = world.at(1).held.clone().unwrap();
@@ -425,7 +426,7 @@ fn another_block_is_announced_in_place_of_the_one_of_before() {
     let lease = Remote::read(
         &Lease {
             block: block(7),
-            attrs: LeaseAttrs::from_json(br#"{"PublicIP":"10.99.0.2","BackendType":"bgp","Node":"node2"}"#).unwrap(),
+            attrs: LeaseAttrs::from_json(br#"{"PublicIP":"10.99.0.2","BackendType":"bgp","NodeName":"node2"}"#).unwrap(),
             hold: Hold::Leased(LeaseId(1)),
             revision: Revision(2),
         },
@@ -448,7 +449,7 @@ fn nodes_of_one_name_are_told_apart_by_their_addresses() {
     let mut world = World::mesh(&[1, 2]);
     let twin = Lease {
         block: block(5),
-        attrs: LeaseAttrs::from_json(br#"{"PublicIP":"10.99.0.5","BackendType":"bgp","Node":"node2"}"#).unwrap(),
+        attrs: LeaseAttrs::from_json(br#"{"PublicIP":"10.99.0.5","BackendType":"bgp","NodeName":"node2"}"#).unwrap(),
         hold: Hold::Leased(LeaseId(1)),
         revision: Revision(2),
     };

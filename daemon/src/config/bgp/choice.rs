@@ -138,7 +138,6 @@ impl BgpChoice {
         own
     }
 
-    #[allow(dead_code, reason = "for the log of the bgp backend")]
     /// What somebody should know who has configured this, one line each: it is allowed, and probably not meant.
     pub(crate) fn advice(&self) -> Vec<String> {
         let external = self.peers.iter().filter(|one| one.peer.asn != self.asn);
@@ -163,7 +162,6 @@ impl BgpChoice {
     }
 }
 
-#[allow(dead_code, reason = "as above")]
 /// What RFC 8212 makes of an external peer without policies.
 fn unset_policies(who: &str, peer: &PeerConfig) -> impl Iterator<Item = String> + use<> {
     let unset = |direction: &str, so: &str, write: &str| {
