@@ -114,6 +114,8 @@ const CHANGES_AT_ONCE: usize = 2048;
 /// Dumps on demand are at least this far apart: a flapping link must not keep
 /// the daemon busy.
 const DUMP_PAUSE: Duration = Duration::from_millis(100);
+/// A dead peer keeps the daemon from being ready for no longer than this.
+const PEERS_PATIENCE: Duration = Duration::from_secs(5);
 /// However quiet the kernel is, it is read again after this long.
 const DUMP_PERIOD: Duration = Duration::from_secs(600);
 
@@ -152,6 +154,10 @@ pub(crate) struct Agent {
     changed: BTreeSet<Block>,
     /// Which stale routes stay.
     held: Held,
+    /// Peers have said what they have to say, or there was time enough.
+    heard: bool,
+    /// Until then they have time.
+    patience: Option<Instant>,
     refused: Vec<(Change, Refusal)>,
     notices: VecDeque<Notice>,
     counts: Counts,
@@ -182,6 +188,8 @@ impl Agent {
             last_dump: None,
             changed: BTreeSet::new(),
             held: Held::default(),
+            heard: false,
+            patience: None,
             refused: Vec::new(),
             notices: VecDeque::new(),
             counts: Counts::default(),
@@ -200,7 +208,7 @@ impl Agent {
             Input::Local(local) => self.handle_local(*local),
             Input::Grace(grace) => self.grace = grace,
             Input::Learned(wishes) => self.handle_learned(wishes),
-            Input::Hold(held) => self.held = held,
+            Input::Hold(held) => self.handle_hold(held, now),
             Input::Doubt => {
                 self.links_due = true;
                 self.reconciler.doubt();
@@ -249,9 +257,11 @@ impl Agent {
         let periodic = self.last_dump.map(|last| last + DUMP_PERIOD);
         let wants_dump = self.reconciler.on_their_way() == 0 && self.reconciler.needs_dump();
         let dump = self.next_dump().filter(|_| wants_dump);
+        let patience = self.patience.filter(|_| self.waits_for_peers());
         let vanished = self.vanished.next_due(self.grace_of_each());
         [
             dump,
+            patience,
             self.reconciler.next_due(),
             periodic,
             vanished,
@@ -271,11 +281,18 @@ impl Agent {
         if self.removals_wait.is_some_and(|until| until <= now) {
             self.removals_wait = None;
         }
+        self.heard |= self.patience.is_some_and(|until| until <= now);
     }
 
-    /// All that the first complete listing asks for is in the kernel.
+    /// All that the first complete listing asks for is in the kernel, and what
+    /// peers told in their first seconds.
     pub(crate) fn is_ready(&self) -> bool {
-        self.ready
+        self.ready && !self.waits_for_peers()
+    }
+
+    /// Peers have still time to say what they have to say.
+    pub(crate) fn waits_for_peers(&self) -> bool {
+        self.local.backend == Backend::Bgp && !self.heard
     }
 
     /// This node's side of the data plane.
@@ -289,7 +306,9 @@ impl Agent {
     }
 
     fn pending(&mut self, now: Instant) -> Vec<Change> {
-        let scope = if !self.listed || self.removals_wait.is_some() {
+        // Before it is known who the peers are, all that is stale may be theirs.
+        let knows_peers = self.local.backend != Backend::Bgp || self.patience.is_some();
+        let scope = if !self.listed || !knows_peers || self.removals_wait.is_some() {
             Scope::PutsOnly
         } else if self.held.is_over() {
             Scope::All
@@ -362,6 +381,12 @@ impl Agent {
                 Wish::Unwant(key) => self.reconciler.unwant(&key),
             }
         }
+    }
+
+    fn handle_hold(&mut self, held: Held, now: Instant) {
+        self.heard |= held.is_over();
+        self.patience.get_or_insert(now + PEERS_PATIENCE);
+        self.held = held;
     }
 
     fn changes_of_nodes(&mut self) -> Vec<(Block, Option<Remote>)> {
