@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::change::{Change, Refusal};
 use crate::entry::{Nexthop, NexthopId, Route, RouteKey, RouteTarget};
 use crate::link::{Address, IfIndex, Link, Mac, VxlanDevice};
-use crate::speaker::{Dump, Interest, Kernel, KernelError, Notification};
+use crate::speaker::{Dump, Interest, Kernel, KernelError, Notification, Resolved};
 use crate::sysctl::Sysctl;
 
 /// Holds tables as the kernel would, refuses what the kernel would refuse, and
@@ -25,6 +25,8 @@ pub struct FakeKernel {
     pub nexthops: BTreeMap<NexthopId, (Nexthop, u8)>,
     /// Routes.
     pub routes: BTreeMap<RouteKey, Route>,
+    /// What [`Kernel::resolve`] answers.
+    pub ways: BTreeMap<IpAddr, Resolved>,
     /// Sysctls.
     pub sysctls: BTreeMap<Sysctl, u32>,
     /// The protocol of the nexthop objects that are put.
@@ -257,6 +259,14 @@ impl Kernel for FakeKernel {
 
     fn listen(&mut self) -> Result<(), KernelError> {
         Ok(())
+    }
+
+    fn resolve(
+        &mut self,
+        addresses: &[IpAddr],
+    ) -> Result<Vec<(IpAddr, Option<Resolved>)>, KernelError> {
+        let way = |address: &IpAddr| (*address, self.ways.get(address).copied());
+        Ok(addresses.iter().map(way).collect())
     }
 
     async fn notifications(&mut self) -> Result<Vec<Notification>, KernelError> {

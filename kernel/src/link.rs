@@ -166,6 +166,11 @@ pub struct Address {
     pub network: IpNetwork,
 }
 
+/// Whether an address is an IPv6 one that means something on one link only.
+pub(crate) fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,9 +70,10 @@ impl Nexthops {
         self.hops.keys().copied()
     }
 
-    /// All names of groups that have an object.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = GroupName> + '_ {
-        self.groups.keys().copied()
+    /// All names of groups, with the object and all members of each.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (GroupName, NexthopId, &[NexthopId])> + '_ {
+        let groups = self.groups.iter();
+        groups.map(|(name, group)| (*name, group.id, &group.members[..]))
     }
 
     /// The object of a hop that has one.
@@ -83,16 +84,6 @@ impl Nexthops {
     /// The object of a group that has one.
     pub(crate) fn group(&self, name: GroupName) -> Option<NexthopId> {
         self.groups.get(&name).map(|group| group.id)
-    }
-
-    /// The groups with this member: their objects and all members of each.
-    pub(crate) fn groups_with(
-        &self,
-        member: NexthopId,
-    ) -> impl Iterator<Item = (NexthopId, &[NexthopId])> {
-        let with = move |group: &&Group| group.members.binary_search(&member).is_ok();
-        let groups = self.groups.values().filter(with);
-        groups.map(|group| (group.id, &group.members[..]))
     }
 
     /// Nobody wants the hop of this name any more.
@@ -219,6 +210,8 @@ mod tests {
         let members = vec![NexthopId(7), NexthopId(8)];
         let second = nexthops.assign_group(GroupName(1), members, |_| false);
         assert_eq!(first, second);
-        assert_eq!(nexthops.groups_with(NexthopId(8)).count(), 1);
+        let groups: Vec<_> = nexthops.groups().collect();
+        let members = [NexthopId(7), NexthopId(8)];
+        assert_eq!(groups, [(GroupName(1), first, &members[..])]);
     }
 }

@@ -135,6 +135,13 @@ pub trait Kernel {
     /// by a dump only.
     fn listen(&mut self) -> Result<(), KernelError>;
 
+    /// The way to each address that a route of another protocol than ours leads
+    /// to; see [`Reader::resolve`](crate::Reader::resolve).
+    fn resolve(
+        &mut self,
+        addresses: &[IpAddr],
+    ) -> Result<Vec<(IpAddr, Option<Resolved>)>, KernelError>;
+
     /// Waits for notifications, and returns all that are there. Changes that
     /// this speaker made itself are left out where the kernel lets us tell.
     /// Dropping the future loses none.

@@ -249,7 +249,8 @@ mod tests {
             }
             for kind in [RTM_NEWROUTE, RTM_NEWNEXTHOP] {
                 let message = Message { kind, flags: 0, seq: 0, payload: &bytes };
-                let _ = (notification(&message), decode_route::resolved(&message, 84));
+                let address = IpAddr::from([10, 0, 0, 1]);
+                let _ = (notification(&message), decode_route::resolved(&bytes, address, 84));
             }
         }
     }

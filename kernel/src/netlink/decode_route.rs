@@ -9,7 +9,7 @@ use crate::link::IfIndex;
 use crate::reconcile::through;
 use crate::speaker::Resolved;
 
-use super::decode::{Message, address, attrs, u16_at, u32_at, unspecified};
+use super::decode::{address, attrs, u16_at, u32_at, unspecified};
 use super::wire::*;
 
 /// A route of the table `main`.
@@ -31,13 +31,26 @@ pub(super) fn route(payload: &[u8]) -> Option<(RouteKey, Route)> {
     Some((RouteKey { prefix, metric }, Route { target, protocol }))
 }
 
-/// The way to `address` that an answer to [`Messages::resolve`] names, unless it
-/// is a route of protocol `ours`, or leads to no other machine.
-///
-/// [`Messages::resolve`]: super::encode::Messages::resolve
-pub(super) fn resolved(message: &Message<'_>, ours: u8) -> Option<(IpAddr, Resolved)> {
-    let _ = (message, ours);
-    None
+/// The way to `address` that the kernel's answer names, unless it is a route of
+/// the protocol `ours`, or leads to no other machine. Of several hops that can be
+/// used it is the first.
+pub(super) fn resolved(payload: &[u8], address: IpAddr, ours: u8) -> Option<Resolved> {
+    let read = read(payload)?;
+    if read.kind != RTN_UNICAST || read.protocol == ours {
+        return None;
+    }
+    let usable = |leg: &&Leg| leg.flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN) == 0;
+    let leg = read.hops.iter().find(usable)?;
+    // fib_check_nh() wants a gateway in a route of the scope `link`.
+    let is_wide = address.is_ipv4() && read.scope == RT_SCOPE_UNIVERSE;
+    let onlink = leg.flags & RTNH_F_ONLINK != 0 || (leg.gateway.is_none() && is_wide);
+    let hop = Hop {
+        gateway: leg.gateway.unwrap_or(address),
+        link: leg.link?,
+        onlink,
+    };
+    let metric = read.metric;
+    Some(Resolved { hop, metric })
 }
 
 /// What stands in a message about a route.
@@ -46,6 +59,7 @@ struct Read {
     metric: u32,
     table: u32,
     protocol: u8,
+    scope: u8,
     kind: u8,
     id: Option<NexthopId>,
     hops: Vec<Leg>,
@@ -79,7 +93,7 @@ fn read(payload: &[u8]) -> Option<Read> {
         return None;
     }
     let mut table = u32::from(*payload.get(4)?);
-    let (protocol, kind) = (*payload.get(5)?, *payload.get(7)?);
+    let (protocol, scope, kind) = (*payload.get(5)?, *payload.get(6)?, *payload.get(7)?);
     let mut leg = Leg {
         flags: u32_at(payload, 8)?,
         ..Leg::default()
@@ -106,6 +120,7 @@ fn read(payload: &[u8]) -> Option<Read> {
         metric,
         table,
         protocol,
+        scope,
         kind,
         id,
         hops,

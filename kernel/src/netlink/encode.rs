@@ -120,6 +120,17 @@ impl Messages {
         self.route_message((RTM_DELROUTE, 0), seq, key, route);
     }
 
+    /// Asks for the route that leads to an address (`RTM_F_FIB_MATCH`: as it
+    /// stands in the table).
+    pub(super) fn way_to(&mut self, seq: u32, address: IpAddr) {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        self.message(RTM_GETROUTE, 0, seq, |m| {
+            m.put(&[family(address), bits, 0, 0, 0, 0, 0, 0]);
+            m.put(&RTM_F_FIB_MATCH.to_ne_bytes());
+            m.address_attr(RTA_DST, address);
+        });
+    }
+
     pub(super) fn address(&mut self, seq: u32, link: IfIndex, network: &IpNetwork, put: bool) {
         let (kind, flags) = put_or_delete(put, RTM_NEWADDR, RTM_DELADDR);
         self.message(kind, flags, seq, |m| {

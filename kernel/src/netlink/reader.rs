@@ -3,18 +3,23 @@
 use std::net::IpAddr;
 
 use crate::entry::{Route, RouteKey};
-use crate::link::{Address, Link};
+use crate::link::{Address, Link, is_link_local};
 use crate::speaker::{Dump, Interest, KernelError, Notification, Resolved};
 
 use super::NetlinkOptions;
 use super::decode;
 use super::decode_link;
 use super::decode_route::{self, Object};
-use super::encode::DumpOf;
+use super::encode::{DumpOf, Messages};
+use super::foreign::ForeignRoutes;
 use super::monitor::Monitor;
 use super::request::Requests;
 use super::sysctls::Sysctls;
 use super::wire::*;
+
+/// Questions in one `sendmsg`: all answers fit into a receive buffer of the
+/// default size.
+const QUESTIONS: usize = 64;
 
 /// Reads the kernel's tables and listens to its notifications.
 pub struct Reader {
@@ -22,6 +27,7 @@ pub struct Reader {
     requests: Requests,
     monitor: Monitor,
     sysctls: Sysctls,
+    foreign_routes: Option<ForeignRoutes>,
 }
 
 impl Reader {
@@ -31,6 +37,7 @@ impl Reader {
             requests,
             monitor,
             sysctls: Sysctls::default(),
+            foreign_routes: None,
         }
     }
 
@@ -94,8 +101,15 @@ impl Reader {
                     let told = told?;
                     (told.notifications, told.forwarding.then_some(true))
                 }
+                told = foreign_routes(&mut self.foreign_routes) => {
+                    told?;
+                    (vec![Notification::ForeignRoutes], None)
+                }
                 () = self.sysctls.look_is_due() => (Vec::new(), Some(false)),
             };
+            if let Some(foreign_routes) = &mut self.foreign_routes {
+                foreign_routes.hear(&notifications);
+            }
             if let Some(all) = all {
                 notifications.extend(self.sysctls.changes(all));
             }
@@ -120,11 +134,32 @@ impl Reader {
         &mut self,
         addresses: &[IpAddr],
     ) -> Result<Vec<(IpAddr, Option<Resolved>)>, KernelError> {
-        Ok(addresses.iter().map(|address| (*address, None)).collect())
+        let mut ways: Vec<_> = addresses.iter().map(|address| (*address, None)).collect();
+        for ways in ways.chunks_mut(QUESTIONS) {
+            let mut questions = Messages::default();
+            for (address, _) in ways.iter() {
+                questions.way_to(self.requests.next_seq(), *address);
+            }
+            let ours = self.options.protocol;
+            self.requests.ask(&questions, |at, answer| {
+                let (address, way) = &mut ways[at];
+                *way = match is_link_local(*address) {
+                    true => None,
+                    false => decode_route::resolved(answer.payload, *address, ours),
+                };
+            })?;
+        }
+        Ok(ways)
     }
 
-    /// Has [`Notification::ForeignRoutes`] told from here on.
+    /// Has [`Notification::ForeignRoutes`] told from here on: at once, and then at
+    /// most every 100 ms, so that it costs next to nothing however many routes
+    /// somebody changes. Whether our own routes have hidden or uncovered a way
+    /// is not told: whoever changes them knows.
     pub fn watch_foreign_routes(&mut self) -> Result<(), KernelError> {
+        if self.foreign_routes.is_none() {
+            self.foreign_routes = Some(ForeignRoutes::listen(self.options.protocol)?);
+        }
         Ok(())
     }
 
@@ -170,6 +205,13 @@ impl Reader {
             }
         }
         Ok(routes)
+    }
+}
+
+async fn foreign_routes(watched: &mut Option<ForeignRoutes>) -> Result<(), KernelError> {
+    match watched {
+        Some(routes) => routes.told().await,
+        None => std::future::pending().await,
     }
 }
 

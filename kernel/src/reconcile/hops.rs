@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::delta::State;
 use crate::entry::{GroupName, Hop, HopName, Nexthop, NexthopId, Route, RouteKey, RouteTarget, To};
 use crate::link::IfIndex;
 
@@ -152,14 +153,19 @@ impl Reconciler {
         })
     }
 
-    /// The kernel has refused the object of a hop, or carried it out after all:
-    /// groups go on without it, or with it again.
-    pub(super) fn regroup(&mut self, member: NexthopId) {
-        let groups = self.names.groups_with(member);
-        let groups = groups.map(|(id, members)| (id, self.group_of(members)));
+    /// The kernel may have refused objects of hops, or taken them after all:
+    /// groups go on without them, or with them again.
+    pub(super) fn regroup(&mut self) {
+        let groups = self.names.groups();
+        let groups = groups.map(|(_, id, members)| (id, self.group_of(members)));
         let groups: Vec<_> = groups.collect();
         for (id, group) in groups {
-            self.nexthops.want(id, group);
+            let wanted = self.nexthops.entry(&id).and_then(State::want);
+            if wanted != Some(&group) {
+                self.nexthops.want(id, group);
+                // What leads through it was refused for want of it.
+                self.retry_now = true;
+            }
         }
     }
 

@@ -14,8 +14,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use ipnetwork::IpNetwork;
-
 use crate::delta::Delta;
 use crate::entry::{Entry, Family, Key, Nexthop, NexthopId, Route, RouteKey};
 use crate::link::{Address, IfIndex, Link, Mac, VxlanDevice};
@@ -179,7 +177,8 @@ impl Reconciler {
     /// hops that they name.
     pub fn wanted_keys(&self) -> impl Iterator<Item = Key> + '_ {
         let routes = wanted(&self.routes).map(|key| Key::Route(*key));
-        let groups = self.names.groups().chain(self.inline.groups());
+        let groups = self.names.groups().map(|(name, ..)| name);
+        let groups = groups.chain(self.inline.groups());
         let groups = groups.map(Key::Group);
         let hops = self.names.hops().chain(self.inline.hops()).map(Key::Hop);
         let fdb = wanted(&self.fdb).map(|(link, mac)| Key::Fdb(*link, *mac));
@@ -340,11 +339,6 @@ fn wanted<K: Ord + Clone, V: Ord + Clone>(delta: &Delta<K, V>) -> impl Iterator<
         .iter()
         .filter(|(_, state)| state.want().is_some())
         .map(|(key, _)| key)
-}
-
-/// Link-local IPv6 addresses come and go by themselves.
-fn is_link_local(network: &IpNetwork) -> bool {
-    matches!(network.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 #[cfg(test)]

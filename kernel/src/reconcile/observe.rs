@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::delta::State;
 use crate::entry::{Nexthop, NexthopId, Route, RouteKey, RouteTarget};
-use crate::link::{Address, IfIndex, Link};
+use crate::link::{Address, IfIndex, Link, is_link_local};
 use crate::speaker::{Dump, Notification};
 
-use super::{Reconciler, is_link_local};
+use super::Reconciler;
 
 /// `RTPROT_BOOT`: what a program that names no protocol installs, as flannel.
 pub(crate) const PROTOCOL_BOOT: u8 = 3;
@@ -44,6 +44,7 @@ impl Reconciler {
         let nexthops = dump.nexthops.unwrap_or_default();
         self.names.resync(&nexthops, &dump.foreign_nexthops);
         self.nexthops.resync(nexthops);
+        self.regroup();
         self.neighbours.resync(dump.neighbours);
         self.fdb.resync(dump.fdb);
         self.sysctls.resync(dump.sysctls);
@@ -118,7 +119,7 @@ impl Reconciler {
                 route,
                 replaced,
             } => self.observe_route(key, route, replaced),
-            Notification::RouteGone(key, route) => self.observe_route_gone(key, route),
+            Notification::RouteGone(key, route) => self.observe_route_gone(key, &route),
             Notification::Sysctl(sysctl, value) => {
                 if self.sysctls.entry(&sysctl).is_some() {
                     self.sysctls.observe(sysctl, value);
@@ -232,7 +233,7 @@ impl Reconciler {
         }
     }
 
-    fn observe_route_gone(&mut self, key: RouteKey, route: Route) {
+    fn observe_route_gone(&mut self, key: RouteKey, route: &Route) {
         if self
             .routes
             .entry(&key)
@@ -250,7 +251,7 @@ impl Reconciler {
     }
 
     fn is_own_address(&self, address: &Address) -> bool {
-        self.owns_link(address.link) && !is_link_local(&address.network)
+        self.owns_link(address.link) && !is_link_local(address.network.ip())
     }
 
     fn is_flannels(&self, key: &RouteKey, route: &Route) -> bool {

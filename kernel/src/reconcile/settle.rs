@@ -35,6 +35,10 @@ impl Reconciler {
                 None => self.done(change),
             }
         }
+        let is_nexthop = |change: &Change| matches!(change, Change::PutNexthop { .. });
+        if changes.iter().any(is_nexthop) {
+            self.regroup();
+        }
         self.on_their_way = self
             .on_their_way
             .saturating_sub(usize::from(!changes.is_empty()));
@@ -156,7 +160,6 @@ impl Reconciler {
             self.routes.forgive();
         }
         self.nexthops.done(&id, Some(nexthop.clone()));
-        self.regroup(id);
     }
 
     fn refuse(&mut self, change: &Change, refusal: &Refusal, now: Instant) -> u32 {
@@ -183,9 +186,7 @@ impl Reconciler {
                 self.fdb.refuse(&(*link, *mac), refusal, now)
             }
             Change::PutNexthop { id, .. } | Change::RemoveNexthop { id } => {
-                let times = self.nexthops.refuse(id, refusal, now);
-                self.regroup(*id);
-                times
+                self.nexthops.refuse(id, refusal, now)
             }
             Change::PutRoute { key, .. } | Change::RemoveRoute { key, .. } => {
                 self.routes.refuse(key, refusal, now)
