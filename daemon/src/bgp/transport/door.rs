@@ -1,5 +1,6 @@
 //! Connections that others make: where they may knock, and who is let in.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -194,11 +195,13 @@ fn find(guests: &[Guest], address: IpAddr) -> Option<&Guest> {
     fitting.max_by_key(|guest| guest.from.prefix())
 }
 
+/// Of two that are alike the last counts, as in [`find`].
 fn keys_of(guests: &[Guest]) -> Keys {
-    let keyed = guests
-        .iter()
-        .filter_map(|guest| Some((whole(guest.from), guest.key.clone()?)));
-    keyed.collect()
+    let all = guests.iter().map(|guest| (whole(guest.from), &guest.key));
+    let last: BTreeMap<_, _> = all.collect();
+    last.into_iter()
+        .filter_map(|(from, key)| Some((from, key.clone()?)))
+        .collect()
 }
 
 /// The network without the bits of a host in it, which would make two of one.

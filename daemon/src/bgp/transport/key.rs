@@ -34,7 +34,7 @@ pub(crate) enum KeyError {
     NoMd5(IpNetwork),
     /// The socket's memory for options is full.
     #[error(
-        "no room for the password of {0}: too many peers have one; raise the sysctl net.core.optmem_max (about 200 bytes a peer)"
+        "no room for the password of {0}: too many peers have one; raise the sysctl net.core.optmem_max (136 bytes for each)"
     )]
     TooMany(IpNetwork),
     /// Anything else.

@@ -15,6 +15,7 @@ mod connection;
 mod dial;
 mod door;
 mod error;
+mod event;
 mod key;
 mod listener;
 mod manners;
@@ -26,9 +27,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bgp::peer::ConnId;
 use bgp::rib::PeerId;
@@ -45,70 +44,9 @@ use places::Places;
 pub(crate) use dial::{DialError, Dialing};
 pub(crate) use door::{ANYWHERE, Door, Guest};
 pub(crate) use error::TransportError;
+pub(crate) use event::{Event, Limits};
 pub(crate) use key::{BadKey, Key};
 pub(crate) use manners::Ttl;
-
-/// What happens.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// A connection that was asked for has been made.
-    Connected {
-        /// To whom.
-        peer: PeerId,
-        /// Its number, never used before.
-        conn: ConnId,
-        /// Our end.
-        local: SocketAddr,
-        /// The peer's end.
-        remote: SocketAddr,
-    },
-    /// It could not be made.
-    ConnectFailed {
-        /// To whom.
-        peer: PeerId,
-        /// Why.
-        why: DialError,
-    },
-    /// Somebody has connected to us.
-    Accepted {
-        /// Its number, never used before.
-        conn: ConnId,
-        /// Our end.
-        local: SocketAddr,
-        /// The other end.
-        remote: SocketAddr,
-    },
-    /// Bytes have come, at least one. Dropped before the next event is asked for, its memory is used again.
-    Bytes(ConnId, BytesMut),
-    /// The kernel took so many bytes of what was to be sent.
-    Sent(ConnId, usize),
-    /// The peer has closed the connection, or it broke for this reason. Its number means nothing any longer.
-    Closed(ConnId, Option<io::Error>),
-}
-
-/// How long and how many.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// How long a peer may take to answer when we connect.
-    pub(crate) connect: Duration,
-    /// How long a connection that is closed may take for what was sent before.
-    pub(crate) linger: Duration,
-    /// How many may be connected to us who are no guests.
-    pub(crate) strangers: usize,
-    /// How many connections to us a guest may have.
-    pub(crate) of_each_guest: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            connect: Duration::from_secs(5),
-            linger: Duration::from_secs(5),
-            strangers: 64,
-            of_each_guest: 8,
-        }
-    }
-}
 
 /// All connections. Dropped, it closes them without a word, as a restart should.
 ///
