@@ -82,7 +82,11 @@ impl Agent {
             );
         }
         let learned = |key: &Key| self.local.backend == Backend::Bgp && is_learned(key);
-        let mut stale: BTreeSet<Key> = self.reconciler.wanted_keys().filter(|key| !learned(key)).collect();
+        let mut stale: BTreeSet<Key> = self
+            .reconciler
+            .wanted_keys()
+            .filter(|key| !learned(key))
+            .collect();
         for entry in &entries {
             stale.remove(&entry.key());
         }

@@ -64,47 +64,83 @@ impl Words {
 fn line(event: &Event, fabric: &Fabric) -> Option<(&'static str, bool, String)> {
     let name = |id| fabric.name(id);
     Some(match event {
-        Event::Up(id) => ("sessions up", false, format!("BGP session with {} up", name(*id))),
+        Event::Up(id) => (
+            "sessions up",
+            false,
+            format!("BGP session with {} up", name(*id)),
+        ),
         Event::Down { peer, cause, kept } => {
             let kept = match kept {
                 Some(time) => format!("its routes stay for up to {} s", time.as_secs()),
                 None => "its routes are gone".to_owned(),
             };
             let (name, why) = (name(*peer), cause_of(cause));
-            ("sessions down", true, format!("BGP session with {name} down: {why}; {kept}, and it is tried again"))
+            (
+                "sessions down",
+                true,
+                format!("BGP session with {name} down: {why}; {kept}, and it is tried again"),
+            )
         }
         Event::Failed { peer, cause, .. } => {
             let (name, why) = (name(*peer), cause_of(cause));
-            ("sessions refused", true, format!("no BGP session with {name}: {why}; it is tried again"))
+            (
+                "sessions refused",
+                true,
+                format!("no BGP session with {name}: {why}; it is tried again"),
+            )
         }
         Event::Stranger(from) => (
             "connections of strangers",
             false,
-            format!("{} speaks BGP to us and is no peer: turned away; add it to [bgp] if it should be one", from.ip()),
+            format!(
+                "{} speaks BGP to us and is no peer: turned away; add it to [bgp] if it should be one",
+                from.ip()
+            ),
         ),
         Event::Faulty(id, faults) => {
-            let first = faults.first().map(|fault| fault.to_string()).unwrap_or_default();
-            ("faulty updates", true, format!("BGP peer {} sent an UPDATE with errors, which the session survives: {first}", name(*id)))
+            let first = faults
+                .first()
+                .map(|fault| fault.to_string())
+                .unwrap_or_default();
+            (
+                "faulty updates",
+                true,
+                format!(
+                    "BGP peer {} sent an UPDATE with errors, which the session survives: {first}",
+                    name(*id)
+                ),
+            )
         }
         Event::Synced(id, family, SyncedBy::Timer) => (
             "peers that did not finish",
             true,
-            format!("BGP peer {} has not said in time that it told all its {family} routes; those of before are removed", name(*id)),
+            format!(
+                "BGP peer {} has not said in time that it told all its {family} routes; those of before are removed",
+                name(*id)
+            ),
         ),
         Event::ManyPrefixes(id, count) => (
             "peers with many prefixes",
             true,
-            format!("BGP peer {} announces {count} prefixes, nearly as many as max-prefixes allows", name(*id)),
+            format!(
+                "BGP peer {} announces {count} prefixes, nearly as many as max-prefixes allows",
+                name(*id)
+            ),
         ),
         Event::TooManyPrefixes(id, count) => (
             "peers with too many prefixes",
             true,
-            format!("BGP peer {} announces {count} prefixes, more than max-prefixes allows: the session is closed; `twill bgp reset {}` opens it again", name(*id), name(*id)),
+            format!(
+                "BGP peer {} announces {count} prefixes, more than max-prefixes allows: the session is closed; `twill bgp reset {}` opens it again",
+                name(*id),
+                name(*id)
+            ),
         ),
         Event::TooLong(_) => (
             "routes that are too long",
             true,
-            "a route is not announced to some peers: its attributes do not fit in a message".to_owned(),
+            "a route is not announced to some peers: its attributes do not fit in a message"
+                .to_owned(),
         ),
         Event::Synced(..) | Event::Known(..) | Event::Forgotten(..) => return None,
     })

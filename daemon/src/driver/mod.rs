@@ -12,10 +12,10 @@
 //! ```
 
 mod begin;
-mod peers;
 mod changes;
 mod files;
 mod leases;
+mod peers;
 mod words;
 
 use std::sync::Arc;
@@ -38,9 +38,9 @@ use crate::signals::{Signals, Told};
 use crate::start::Plan;
 
 pub(crate) use begin::run;
-use peers::Bgp;
 use files::Files;
 use leases::{Following, Holding};
+use peers::Bgp;
 
 /// Refusals of one batch that are named in the log; the rest is counted.
 const REFUSALS_NAMED: usize = 5;
@@ -109,7 +109,7 @@ impl<S: LeaseStore> Driver<S> {
                 () = changed(&mut self.outside) => {}
                 () = sleep_until(timeout) => self.handle_timeout(Instant::now()),
                 // Last, since peers with many routes have always more to say.
-                event = peers::next_of(&mut self.bgp) => self.hear_peers(event),
+                event = peers::next_of(&mut self.bgp) => self.hear_peers(&event),
             }
         }
         info!(
@@ -266,6 +266,10 @@ impl<S: LeaseStore> Driver<S> {
             };
             let (good, text) = (answer.get("error").is_none(), answer.to_string());
             let _ = request.reply.send(Answer { good, text });
+            return Ok(());
+        }
+        if request.topic == Topic::Peers {
+            inspect::answer_peers(request, self.bgp.as_ref().map(|bgp| &bgp.fabric));
             return Ok(());
         }
         inspect::answer(request, &self.agent, &self.daemon, &self.config);

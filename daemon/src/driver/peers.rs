@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bgp::speaker;
 use subnet_alloc::LeaseStore;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::agent;
 use crate::backend::Backend;
@@ -35,10 +35,15 @@ pub(super) struct Bgp {
 impl Bgp {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let door = self.shut.as_ref().map(|(_, due)| *due);
-        [self.fabric.poll_timeout(), self.words.poll_timeout(), self.ways_due, door]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.fabric.poll_timeout(),
+            self.words.poll_timeout(),
+            self.ways_due,
+            door,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
@@ -61,7 +66,8 @@ impl Bgp {
 
     /// The kernel's routes have changed.
     pub(super) fn doubt_ways(&mut self) {
-        self.ways_due.get_or_insert_with(|| Instant::now() + WAYS_PAUSE);
+        self.ways_due
+            .get_or_insert_with(|| Instant::now() + WAYS_PAUSE);
     }
 
     fn open(&mut self, door: Door, again: bool) {
@@ -78,25 +84,39 @@ impl Bgp {
     }
 
     /// What happened to a connection.
-    fn hear(&mut self, event: Event, now: Instant) {
-        let input = match &event {
-            Event::Connected { peer, conn, local, remote } => speaker::Input::Connected {
+    fn hear(&mut self, event: &Event, now: Instant) {
+        let input = match event {
+            Event::Connected {
+                peer,
+                conn,
+                local,
+                remote,
+            } => speaker::Input::Connected {
                 peer: *peer,
                 conn: *conn,
                 local: *local,
                 remote: *remote,
             },
             Event::ConnectFailed { peer, why } => {
-                return self.fabric.connect_failed(*peer, why.to_string(), now);
+                return self.fabric.connect_failed(*peer, why, now);
             }
-            Event::Accepted { conn, local, remote } => speaker::Input::Accepted {
+            Event::Accepted {
+                conn,
+                local,
+                remote,
+            } => speaker::Input::Accepted {
                 conn: *conn,
                 local: *local,
                 remote: *remote,
             },
             Event::Bytes(conn, bytes) => speaker::Input::Bytes(*conn, bytes),
             Event::Sent(conn, octets) => speaker::Input::Sent(*conn, *octets),
-            Event::Closed(conn, _) => speaker::Input::Closed(*conn),
+            Event::Closed(conn, why) => {
+                if let Some(why) = why {
+                    debug!("BGP connection {}: {why}", conn.0);
+                }
+                speaker::Input::Closed(*conn)
+            }
         };
         self.fabric.handle(Input::Speaker(input), now);
     }
@@ -120,10 +140,18 @@ impl<S: LeaseStore> Driver<S> {
             warn!("{advice}");
         }
         let restarting = self.agent.reconciler().routes().next().is_some();
-        let what = (Arc::new(self.config.bgp.clone()), self.agent.local().clone());
+        let what = (
+            Arc::new(self.config.bgp.clone()),
+            self.agent.local().clone(),
+        );
         let seed = random::source()();
         self.bgp = Some(Bgp {
-            fabric: Fabric::new(what, self.agent.nodes(), (restarting, seed), Instant::now()),
+            fabric: Fabric::new(
+                what,
+                &self.agent.nodes(),
+                (restarting, seed),
+                Instant::now(),
+            ),
             transport: Transport::new(),
             words: Words::default(),
             ways_due: None,
@@ -133,7 +161,7 @@ impl<S: LeaseStore> Driver<S> {
     }
 
     /// Something happened to a connection.
-    pub(super) fn hear_peers(&mut self, event: Event) {
+    pub(super) fn hear_peers(&mut self, event: &Event) {
         if let Some(bgp) = &mut self.bgp {
             bgp.hear(event, Instant::now());
         }

@@ -54,7 +54,10 @@ impl Mesh {
         (block, remote): (Block, &Remote),
         touched: &mut BTreeSet<IpAddr>,
     ) {
-        let node = self.nodes.entry(address).or_insert_with(|| Node::of(remote));
+        let node = self
+            .nodes
+            .entry(address)
+            .or_insert_with(|| Node::of(remote));
         node.blocks.insert(block);
         (node.v4, node.v6) = (remote.underlay(true), remote.underlay(false));
         let bearers = self.names.entry(node.name.clone()).or_default();

@@ -21,8 +21,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bgp::policy::Guard;
 use bgp::peer::ConnId;
+use bgp::policy::Guard;
 use bgp::rib::PeerId;
 use bgp::speaker::{self, Event, PeerName, Speaker};
 use bytes::Bytes;
@@ -30,7 +30,7 @@ use kernel::Resolved;
 use subnet_alloc::Block;
 
 use crate::backend::{Local, Remote};
-use crate::bgp::transport::{Dialing, Door};
+use crate::bgp::transport::{DialError, Dialing, Door};
 use crate::bgp::words;
 use crate::config::BgpChoice;
 
@@ -110,12 +110,12 @@ impl Fabric {
     /// attempts to connect.
     pub(crate) fn new(
         (choice, local): (Arc<BgpChoice>, Local),
-        leases: Vec<(Block, Option<Remote>)>,
+        leases: &[(Block, Option<Remote>)],
         (restarting, seed): (bool, u64),
         now: Instant,
     ) -> Fabric {
         let mut mesh = Mesh::default();
-        for (block, remote) in &leases {
+        for (block, remote) in leases {
             mesh.take(*block, remote.as_ref());
         }
         let config = settings::speaker(&choice, &local, &mesh);
@@ -204,14 +204,9 @@ impl Fabric {
     }
 
     /// A connection that was asked for could not be made.
-    pub(crate) fn connect_failed(&mut self, peer: PeerId, why: String, now: Instant) {
-        self.troubles.insert(peer, format!("cannot connect: {why}"));
+    pub(crate) fn connect_failed(&mut self, peer: PeerId, why: &DialError, now: Instant) {
+        self.troubles.insert(peer, why.to_string());
         self.tell(speaker::Input::ConnectFailed(peer), now);
-    }
-
-    /// How the kernel reaches a next hop, if it does.
-    pub(crate) fn way(&self, hop: IpAddr) -> Option<Resolved> {
-        self.ways.to(hop)
     }
 
     fn tell(&mut self, input: speaker::Input<'_>, now: Instant) {
@@ -251,13 +246,23 @@ impl Fabric {
 
     /// A node is new, gone or different.
     fn follow_node(&mut self, address: IpAddr, now: Instant) {
-        let node = self.mesh.node(address).filter(|_| !settings::is_named(&self.choice, address));
+        let node = self
+            .mesh
+            .node(address)
+            .filter(|_| !settings::is_named(&self.choice, address));
         let fresh = node.map(|node| {
-            let name = self.mesh.name(address, node, &settings::names(&self.choice));
+            let name = self
+                .mesh
+                .name(address, node, &settings::names(&self.choice));
             (name, node.peer(address, &self.local, &self.choice))
         });
         let name = fresh.as_ref().map(|(name, _)| name);
-        if let Some(old) = self.called.get(&address).cloned().filter(|old| Some(old) != name) {
+        if let Some(old) = self
+            .called
+            .get(&address)
+            .cloned()
+            .filter(|old| Some(old) != name)
+        {
             self.called.remove(&address);
             self.tell(speaker::Input::RemovePeer(old), now);
         }
@@ -292,7 +297,8 @@ impl Fabric {
             let wishes = self.wishes.moved(&moved);
             self.wish(wishes);
             let reaches = moved.iter().map(|(hop, way)| (*hop, ways::reach(*way)));
-            self.speaker.handle_input(speaker::Input::NextHops(reaches.collect()), now);
+            self.speaker
+                .handle_input(speaker::Input::NextHops(reaches.collect()), now);
         }
         self.take_in();
         if !is_final {
@@ -318,10 +324,14 @@ impl Fabric {
             match output {
                 speaker::Output::Connect(id) => {
                     let peer = self.speaker.peer_config(id).zip(self.names.get(&id));
-                    let dialing = peer.map(|(peer, name)| tcp::dialing(&self.choice, name, peer.address));
-                    self.outputs.extend(dialing.map(|dialing| Output::Connect(id, dialing)));
+                    let dialing =
+                        peer.map(|(peer, name)| tcp::dialing(&self.choice, name, peer.address));
+                    self.outputs
+                        .extend(dialing.map(|dialing| Output::Connect(id, dialing)));
                 }
-                speaker::Output::Send(conn, bytes) => self.outputs.push_back(Output::Send(conn, bytes)),
+                speaker::Output::Send(conn, bytes) => {
+                    self.outputs.push_back(Output::Send(conn, bytes))
+                }
                 speaker::Output::Close(conn) => self.outputs.push_back(Output::Close(conn)),
                 speaker::Output::Routes(changes) => self.take_routes(changes),
                 speaker::Output::Event(event) => self.take_event(event),
@@ -341,7 +351,8 @@ impl Fabric {
     fn take_routes(&mut self, changes: Vec<speaker::RouteChange>) {
         for change in &changes {
             if let speaker::RouteChange::Install { hops, .. } = change {
-                hops.iter().for_each(|hop| self.ways.need(hop.via.address()));
+                hops.iter()
+                    .for_each(|hop| self.ways.need(hop.via.address()));
             }
         }
         self.waiting.extend(changes);
@@ -364,7 +375,10 @@ impl Fabric {
             Event::Synced(id, family, _) => self.sync.synced(*id, *family),
             _ => {}
         }
-        self.hold_due |= matches!(event, Event::Known(..) | Event::Forgotten(..) | Event::Synced(..));
+        self.hold_due |= matches!(
+            event,
+            Event::Known(..) | Event::Forgotten(..) | Event::Synced(..)
+        );
         self.outputs.push_back(Output::Note(event));
     }
 
@@ -373,7 +387,8 @@ impl Fabric {
             return;
         };
         let node = self.mesh.node(peer.address);
-        let mut addresses: BTreeSet<IpAddr> = node.into_iter().flat_map(mesh::Node::addresses).collect();
+        let mut addresses: BTreeSet<IpAddr> =
+            node.into_iter().flat_map(mesh::Node::addresses).collect();
         addresses.insert(peer.address);
         self.sync.add(id, addresses, peer.families);
     }

@@ -41,7 +41,9 @@ fn peers(choice: &BgpChoice, local: &Local, mesh: &Mesh) -> BTreeMap<PeerName, P
         .collect();
     if choice.mesh {
         let taken = names(choice);
-        let nodes = mesh.nodes().filter(|(address, _)| !is_named(choice, *address));
+        let nodes = mesh
+            .nodes()
+            .filter(|(address, _)| !is_named(choice, *address));
         peers.extend(nodes.map(|(address, node)| {
             let peer = node.peer(address, local, choice);
             (mesh.name(address, node, &taken), peer)
@@ -67,7 +69,10 @@ pub(super) fn guard(local: &Local, mesh: &Mesh) -> Guard {
     let far = nodes.filter(|address| !local.underlay.is_on_link(*address));
     Guard {
         own_blocks: networks(&local.block).map(prefix_of).collect(),
-        protected: connected.chain(hosts(local.underlay.own_addresses())).chain(hosts(far)).collect(),
+        protected: connected
+            .chain(hosts(local.underlay.own_addresses()))
+            .chain(hosts(far))
+            .collect(),
         own_addresses: local.underlay.own_addresses().collect(),
     }
 }
@@ -82,7 +87,12 @@ pub(super) fn originated(choice: &BgpChoice, local: &Local) -> BTreeMap<Prefix, 
         .chain(parts)
         .map(|prefix| (*prefix, Origination::default()))
         .collect();
-    all.extend(choice.announce.iter().map(|(prefix, said)| (*prefix, said.clone())));
+    all.extend(
+        choice
+            .announce
+            .iter()
+            .map(|(prefix, said)| (*prefix, said.clone())),
+    );
     all
 }
 
@@ -95,6 +105,9 @@ fn router_id(choice: &BgpChoice, local: &Local) -> RouterId {
         });
         RouterId::from_bits(hash.max(1))
     };
-    let address = local.underlay.v4.map(|ip| RouterId::from_bits(u32::from(ip)));
+    let address = local
+        .underlay
+        .v4
+        .map(|ip| RouterId::from_bits(u32::from(ip)));
     choice.router_id.or(address).unwrap_or_else(of_name)
 }

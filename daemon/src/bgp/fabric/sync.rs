@@ -28,7 +28,10 @@ impl kernel::Held for Held {
         if gateways.is_empty() || !self.any[family as usize] {
             return false;
         }
-        let mut known = gateways.iter().filter(|hop| self.known.contains(hop)).peekable();
+        let mut known = gateways
+            .iter()
+            .filter(|hop| self.known.contains(hop))
+            .peekable();
         known.peek().is_none() || known.any(|hop| self.waiting.contains(&(*hop, family)))
     }
 }
@@ -49,7 +52,8 @@ pub(super) struct Sync {
 impl Sync {
     /// A peer is there, of which nothing has been heard in any of these families.
     pub(super) fn add(&mut self, id: PeerId, addresses: BTreeSet<IpAddr>, families: bgp::Families) {
-        self.peers.insert(id, (addresses, families.iter().collect()));
+        self.peers
+            .insert(id, (addresses, families.iter().collect()));
     }
 
     /// It is no peer any more.
@@ -71,7 +75,8 @@ impl Sync {
             held.known.extend(addresses);
             for family in families {
                 held.any[*family as usize] = true;
-                held.waiting.extend(addresses.iter().map(|address| (*address, *family)));
+                held.waiting
+                    .extend(addresses.iter().map(|address| (*address, *family)));
             }
         }
         held

@@ -47,7 +47,9 @@ fn local(number: u8) -> Local {
 
 /// The lease of a node as another sees it.
 fn remote(number: u8, seen_by: &Local) -> Remote {
-    let value = format!(r#"{{"PublicIP":"10.99.0.{number}","BackendType":"bgp","NodeName":"node{number}"}}"#);
+    let value = format!(
+        r#"{{"PublicIP":"10.99.0.{number}","BackendType":"bgp","NodeName":"node{number}"}}"#
+    );
     let lease = Lease {
         block: block(number),
         attrs: LeaseAttrs::from_json(value.as_bytes()).unwrap(),
@@ -89,8 +91,8 @@ impl World {
             let local = local(number);
             let others = numbers.iter().filter(|other| **other != number);
             let leases = others.map(|other| (block(*other), Some(remote(*other, &local))));
-            let leases = leases.collect();
-            let fabric = Fabric::new((choice.clone(), local), leases, (false, 7), now);
+            let leases: Vec<_> = leases.collect();
+            let fabric = Fabric::new((choice.clone(), local), &leases, (false, 7), now);
             (number, Machine::new(fabric))
         };
         let mut world = World {
@@ -117,13 +119,19 @@ impl World {
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
-            let due = self.machines.values().filter_map(|m| m.fabric.poll_timeout()).min();
+            let due = self
+                .machines
+                .values()
+                .filter_map(|m| m.fabric.poll_timeout())
+                .min();
             let Some(due) = due.filter(|due| *due <= end) else {
                 break;
             };
             self.now = self.now.max(due);
             let now = self.now;
-            self.machines.values_mut().for_each(|m| m.fabric.handle_timeout(now));
+            self.machines
+                .values_mut()
+                .for_each(|m| m.fabric.handle_timeout(now));
             self.settle();
         }
         self.now = end;
@@ -148,7 +156,7 @@ impl World {
 
     fn carry(&mut self, number: u8, output: Output) {
         match output {
-            Output::Connect(peer, dialing) => self.connect(number, peer, dialing),
+            Output::Connect(peer, dialing) => self.connect(number, peer, &dialing),
             Output::Send(conn, bytes) => {
                 let (other, its) = self.other_end(number, conn);
                 self.hear(number, speaker::Input::Sent(conn, bytes.len()));
@@ -165,7 +173,7 @@ impl World {
         }
     }
 
-    fn connect(&mut self, number: u8, peer: PeerId, dialing: Dialing) {
+    fn connect(&mut self, number: u8, peer: PeerId, dialing: &Dialing) {
         let IpAddr::V4(to) = dialing.remote.ip() else {
             panic!("all addresses are IPv4 here");
         };
@@ -193,7 +201,11 @@ impl World {
     }
 
     fn other_end(&self, number: u8, conn: ConnId) -> (u8, ConnId) {
-        let wire = self.wires.iter().find(|wire| wire.contains(&(number, conn))).unwrap();
+        let wire = self
+            .wires
+            .iter()
+            .find(|wire| wire.contains(&(number, conn)))
+            .unwrap();
         *wire.iter().find(|end| **end != (number, conn)).unwrap()
     }
 
@@ -287,7 +299,10 @@ fn on_link(gateway: IpAddr) -> Resolved {
 
 fn routes(pairs: &[(&str, &[u8])]) -> BTreeMap<String, Vec<IpAddr>> {
     let route = |(prefix, hops): &(&str, &[u8])| {
-        (prefix.to_string(), hops.iter().map(|hop| address(*hop)).collect())
+        (
+            prefix.to_string(),
+            hops.iter().map(|hop| address(*hop)).collect(),
+        )
     };
     pairs.iter().map(route).collect()
 }
@@ -315,7 +330,7 @@ fn a_node_that_never_answers_delays_nobody_and_holds_only_its_own_routes() {
     let mut world = World::mesh(&[1, 2]);
     let local = local(1);
     let leases = [2, 9].map(|other| (block(other), Some(remote(other, &local))));
-    let fabric = Fabric::new((choice, local), leases.into(), (true, 7), now);
+    let fabric = Fabric::new((choice, local), &leases, (true, 7), now);
     world.machines.insert(1, Machine::new(fabric));
     // The old session is gone without a word, and the new one comes up.
     let [_, (_, old)] = *world.wires.last().unwrap();
@@ -326,7 +341,14 @@ fn a_node_that_never_answers_delays_nobody_and_holds_only_its_own_routes() {
     assert!(!held.keeps(Family::V4, &[address(2)]));
     assert!(held.keeps(Family::V4, &[address(9)]));
     world.pass(Duration::from_secs(121));
-    assert!(!world.at(1).held.clone().unwrap().keeps(Family::V4, &[address(9)]));
+    assert!(
+        !world
+            .at(1)
+            .held
+            .clone()
+            .unwrap()
+            .keeps(Family::V4, &[address(9)])
+    );
 }
 
 #[test]
@@ -334,11 +356,17 @@ fn a_lease_that_comes_makes_a_peer_and_one_that_goes_takes_its_routes_away() {
     let mut world = World::mesh(&[1, 2]);
     let lease = remote(3, &local(1));
     world.tell(1, Input::Leases(vec![(block(3), Some(lease))]));
-    assert_eq!(world.at(1).fabric.speaker().peers(Instant::now()).count(), 2);
+    assert_eq!(
+        world.at(1).fabric.speaker().peers(Instant::now()).count(),
+        2
+    );
     world.tell(1, Input::Leases(vec![(block(2), None), (block(3), None)]));
     assert_eq!(world.at(1).routes(), routes(&[]));
     assert_eq!(world.at(1).wanted, BTreeMap::new());
-    assert_eq!(world.at(1).fabric.speaker().peers(Instant::now()).count(), 0);
+    assert_eq!(
+        world.at(1).fabric.speaker().peers(Instant::now()).count(),
+        0
+    );
 }
 
 #[test]
@@ -364,7 +392,10 @@ fn a_next_hop_behind_another_router_moves_with_one_change() {
     };
     world.tell(1, Input::Resolved(vec![(address(2), Some(way))]));
     let hop = Key::Hop(HopName(address(2)));
-    assert_eq!(world.at(1).wanted[&hop], Entry::Hop(HopName(address(2)), way.hop));
+    assert_eq!(
+        world.at(1).wanted[&hop],
+        Entry::Hop(HopName(address(2)), way.hop)
+    );
     assert_eq!(world.at(1).routes(), routes(&[("10.244.2.0/24", &[2])]));
 }
 
@@ -388,7 +419,7 @@ fn a_prefix_that_others_announce_leads_to_all_of_them() {
     let local = local(4);
     let leases = [1, 2, 3].map(|other| (block(other), Some(remote(other, &local))));
     let choice = Arc::new(BgpChoice::default());
-    let fabric = Fabric::new((choice.clone(), local), leases.into(), (false, 7), now);
+    let fabric = Fabric::new((choice.clone(), local), &leases, (false, 7), now);
     world.machines.insert(4, Machine::new(fabric));
     for number in [1, 2, 3] {
         let lease = remote(4, &super::tests::local(number));
@@ -398,10 +429,16 @@ fn a_prefix_that_others_announce_leads_to_all_of_them() {
     assert!(!world.at(4).routes().contains_key(shared));
     for number in [1, 2, 3] {
         let name = PeerName(format!("node{number}"));
-        world.tell(4, Input::Speaker(speaker::Input::SetPeer(name, Box::new(peer(number)))));
+        world.tell(
+            4,
+            Input::Speaker(speaker::Input::SetPeer(name, Box::new(peer(number)))),
+        );
     }
     world.pass(Duration::from_secs(10));
-    assert_eq!(world.at(4).routes()[shared], [address(1), address(2), address(3)]);
+    assert_eq!(
+        world.at(4).routes()[shared],
+        [address(1), address(2), address(3)]
+    );
     world.tell(4, Input::Leases(vec![(block(1), None)]));
     assert_eq!(world.at(4).routes()[shared], [address(2), address(3)]);
 }
@@ -426,21 +463,31 @@ fn another_block_is_announced_in_place_of_the_one_of_before() {
     let lease = Remote::read(
         &Lease {
             block: block(7),
-            attrs: LeaseAttrs::from_json(br#"{"PublicIP":"10.99.0.2","BackendType":"bgp","NodeName":"node2"}"#).unwrap(),
+            attrs: LeaseAttrs::from_json(
+                br#"{"PublicIP":"10.99.0.2","BackendType":"bgp","NodeName":"node2"}"#,
+            )
+            .unwrap(),
             hold: Hold::Leased(LeaseId(1)),
             revision: Revision(2),
         },
         &local(1),
     )
     .unwrap();
-    world.tell(1, Input::Leases(vec![(block(2), None), (block(7), Some(lease))]));
+    world.tell(
+        1,
+        Input::Leases(vec![(block(2), None), (block(7), Some(lease))]),
+    );
     let moved = Local {
         block: block(7),
         ..local(2)
     };
     world.tell(2, Input::Local(Box::new(moved)));
     assert_eq!(world.at(1).routes(), routes(&[("10.244.7.0/24", &[2])]));
-    let downs = world.at(1).notes.iter().filter(|note| matches!(note, Event::Down { .. }));
+    let downs = world
+        .at(1)
+        .notes
+        .iter()
+        .filter(|note| matches!(note, Event::Down { .. }));
     assert_eq!(downs.count(), 0);
 }
 
@@ -449,7 +496,10 @@ fn nodes_of_one_name_are_told_apart_by_their_addresses() {
     let mut world = World::mesh(&[1, 2]);
     let twin = Lease {
         block: block(5),
-        attrs: LeaseAttrs::from_json(br#"{"PublicIP":"10.99.0.5","BackendType":"bgp","NodeName":"node2"}"#).unwrap(),
+        attrs: LeaseAttrs::from_json(
+            br#"{"PublicIP":"10.99.0.5","BackendType":"bgp","NodeName":"node2"}"#,
+        )
+        .unwrap(),
         hold: Hold::Leased(LeaseId(1)),
         revision: Revision(2),
     };
@@ -457,7 +507,13 @@ fn nodes_of_one_name_are_told_apart_by_their_addresses() {
     world.tell(1, Input::Leases(vec![(block(5), Some(twin))]));
     let now = Instant::now();
     let names = |world: &mut World| -> Vec<String> {
-        world.at(1).fabric.speaker().peers(now).map(|peer| peer.name.0.clone()).collect()
+        world
+            .at(1)
+            .fabric
+            .speaker()
+            .peers(now)
+            .map(|peer| peer.name.0.clone())
+            .collect()
     };
     let mut both = names(&mut world);
     both.sort();
@@ -470,16 +526,34 @@ fn nodes_of_one_name_are_told_apart_by_their_addresses() {
 fn what_waits_is_told_once_for_each_prefix() {
     let prefix = "10.0.0.0/8".parse().unwrap();
     let hops = |last: u8| -> Arc<[speaker::Hop]> {
-        [speaker::Hop { via: address(last).into(), peer: PeerId(1) }].into()
+        [speaker::Hop {
+            via: address(last).into(),
+            peer: PeerId(1),
+        }]
+        .into()
     };
     let changes = vec![
-        speaker::RouteChange::Install { prefix, hops: hops(1), was: None },
-        speaker::RouteChange::Install { prefix, hops: hops(2), was: Some(hops(1)) },
-        speaker::RouteChange::Remove { prefix, was: hops(2) },
+        speaker::RouteChange::Install {
+            prefix,
+            hops: hops(1),
+            was: None,
+        },
+        speaker::RouteChange::Install {
+            prefix,
+            hops: hops(2),
+            was: Some(hops(1)),
+        },
+        speaker::RouteChange::Remove {
+            prefix,
+            was: hops(2),
+        },
     ];
     assert_eq!(wishes::folded(changes.clone()), vec![]);
     assert_eq!(
         wishes::folded(changes[1..].to_vec()),
-        vec![speaker::RouteChange::Remove { prefix, was: hops(1) }]
+        vec![speaker::RouteChange::Remove {
+            prefix,
+            was: hops(1)
+        }]
     );
 }

@@ -45,7 +45,7 @@ pub(crate) use dial::{DialError, Dialing};
 pub(crate) use door::{ANYWHERE, Door, Guest};
 pub(crate) use error::TransportError;
 pub(crate) use event::{Event, Limits};
-pub(crate) use key::{BadKey, Key};
+pub(crate) use key::Key;
 pub(crate) use manners::Ttl;
 
 /// All connections. Dropped, it closes them without a word, as a restart should.
@@ -112,6 +112,7 @@ impl Transport {
     }
 
     /// How many who connected to us were sent away at once, because there were too many.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a count for /metrics"))]
     pub(crate) fn turned_away(&self) -> u64 {
         self.porter.turned_away()
     }
@@ -158,6 +159,10 @@ impl Transport {
     }
 
     /// Closes all connections at once and without a word: peers with graceful restart keep the routes. The door stays as it is.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "dropping the transport does the same")
+    )]
     pub(crate) fn drop_all(&mut self) {
         self.open.clear();
         self.dialing.clear();
@@ -165,6 +170,10 @@ impl Transport {
     }
 
     /// Closes all connections, each when what was sent before is out, and waits for that, a few seconds at most.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for a drain that ends the daemon")
+    )]
     pub(crate) async fn finish(mut self) {
         for dial in mem::take(&mut self.dialing).into_values() {
             dial.task.abort();

@@ -1,8 +1,8 @@
 use bytes::Bytes;
 use ipnetwork::IpNetwork;
 
-use super::super::BadKey;
 use super::*;
+use crate::bgp::transport::key::BadKey;
 
 /// A door with a key for whoever comes from there.
 fn keyed(at: IpAddr, from: impl Into<IpNetwork>, text: &str) -> Door {
