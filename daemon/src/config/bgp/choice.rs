@@ -25,7 +25,7 @@ pub(crate) struct BgpChoice {
     pub(crate) mesh: bool,
     /// The TCP MD5 key between the nodes of the mesh (RFC 2385).
     pub(crate) key: Option<Secret>,
-    /// The file whose first line is that key; [`load()`](super::load()) reads it into `key`.
+    /// The file whose first line is that key; [`load()`](crate::config::load()) reads it into `key`.
     pub(crate) key_file: Option<PathBuf>,
     /// Seconds that are proposed for the hold time in the mesh: 0 (no keepalives), or 3 and more.
     pub(crate) hold_time: u16,
@@ -86,7 +86,7 @@ pub(crate) struct TcpChoice {
     pub(crate) source: Option<IpAddr>,
     /// The TCP MD5 key (RFC 2385).
     pub(crate) key: Option<Secret>,
-    /// The file whose first line is that key; [`load()`](super::load()) reads it into `key`.
+    /// The file whose first line is that key; [`load()`](crate::config::load()) reads it into `key`.
     pub(crate) key_file: Option<PathBuf>,
     /// How far packets travel.
     pub(crate) ttl: Ttl,
@@ -130,7 +130,7 @@ impl Default for BgpChoice {
 }
 
 impl BgpChoice {
-    /// The same with those peers and ranges that are this node's. What a [`Config`](super::Config) holds is that already.
+    /// The same with those peers and ranges that are this node's. What a [`Config`](crate::config::Config) holds is that already.
     pub(crate) fn of_node(&self, node: &str, labels: &BTreeMap<String, String>) -> Self {
         let mut own = self.clone();
         own.peers.retain(|peer| peer.on.takes(node, labels));
