@@ -3,7 +3,7 @@ use std::net::{SocketAddr, TcpStream as Blocking};
 
 use bytes::Bytes;
 use socket2::SockRef;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
@@ -80,21 +80,25 @@ async fn what_is_sent_in_many_pieces_comes_in_order_and_is_counted_exactly() {
 async fn a_close_comes_after_what_was_sent_before_even_to_one_who_does_not_stop_talking() {
     let (source, remote) = (address(), address());
     let listener = TcpListener::bind((remote, PORT)).await.unwrap();
-    let mut near = Transport::new();
+    let mut near = Transport::with(Limits {
+        linger: Duration::from_secs(2),
+        ..Limits::default()
+    });
     near.connect(PEER, dialing(source, remote));
     let conn = connected(&mut near).await;
-    let (mut peer, _) = listener.accept().await.unwrap();
-    peer.try_write(&[1; 4096]).unwrap();
+    let (peer, _) = listener.accept().await.unwrap();
+    let (mut hears, mut talks) = peer.into_split();
+    let last_words = Bytes::from_static(b"last words");
     near.send(conn, Bytes::from(vec![2; 10 << 20]));
-    near.send(conn, Bytes::from_static(b"last words"));
+    near.send(conn, last_words.clone());
     near.close(conn);
     let mut got = Vec::new();
-    timeout(DEADLINE, peer.read_to_end(&mut got))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(got.len(), (10 << 20) + 10);
-    assert!(got.ends_with(b"last words"));
+    let hearing = timeout(DEADLINE, hears.read_to_end(&mut got));
+    let talking = async { while talks.write_all(&[1; 4096]).await.is_ok() {} };
+    let (heard, ()) = tokio::join!(hearing, talking);
+    heard.unwrap().unwrap();
+    assert_eq!(got.len(), (10 << 20) + last_words.len());
+    assert!(got.ends_with(&last_words));
     nothing(&mut near).await;
 }
 
@@ -157,10 +161,10 @@ async fn a_peer_that_closes_is_told_once_and_after_its_bytes() {
 
 #[tokio::test]
 async fn what_a_peer_said_before_it_reset_the_connection_is_heard() {
+    let (source, remote) = (address(), address());
+    let listener = std::net::TcpListener::bind((remote, PORT)).unwrap();
+    let mut near = Transport::new();
     for _ in 0..20 {
-        let (source, remote) = (address(), address());
-        let listener = std::net::TcpListener::bind((remote, PORT)).unwrap();
-        let mut near = Transport::new();
         near.connect(PEER, dialing(source, remote));
         let conn = connected(&mut near).await;
         let (mut peer, _): (Blocking, _) = listener.accept().unwrap();

@@ -87,11 +87,23 @@ async fn an_attempt_that_is_done_and_not_yet_told_is_replaced_as_well() {
 }
 
 #[tokio::test]
-async fn nothing_is_heard_of_an_attempt_that_was_given_up() {
+async fn nobody_hears_of_an_attempt_that_was_given_up() {
+    let (listener, remote) = without_keys().await;
     let mut near = Transport::new();
-    near.connect(PEER, dialing(address(), address()));
+    near.connect(PEER, dialing(address(), remote));
     near.give_up(PEER);
     nothing(&mut near).await;
+    assert!(timeout(SHORT, listener.accept()).await.is_err());
+}
+
+#[tokio::test]
+async fn nobody_hears_of_an_attempt_that_was_replaced() {
+    let (listener, remote) = without_keys().await;
+    let mut near = Transport::new();
+    near.connect(PEER, dialing(address(), remote));
+    near.connect(PEER, dialing(address(), address()));
+    assert!(failed(&mut near).await.contains("refused"));
+    assert!(timeout(SHORT, listener.accept()).await.is_err());
 }
 
 #[tokio::test]

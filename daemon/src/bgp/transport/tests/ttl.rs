@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use ipnetwork::IpNetwork;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -38,7 +39,11 @@ async fn a_guest_from_too_far_is_not_heard() {
         ttl: Ttl::Security(2),
         ..guest(source)
     };
-    far.open(&door(remote, vec![secure])).unwrap();
+    let others = Guest {
+        from: IpNetwork::new(source, 24).unwrap(),
+        ..guest(source)
+    };
+    far.open(&door(remote, vec![secure, others])).unwrap();
     let peer = from(source, SocketAddr::new(remote, PORT));
     let conn = accepted(&mut far).await;
     let socket = SockRef::from(&peer);
