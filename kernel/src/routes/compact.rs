@@ -2,23 +2,23 @@
 //! of them.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
 use crate::entry::{NexthopId, Route, RouteKey, RouteTarget};
 
-/// A [`RouteKey`] of one family, sorted alike.
+/// A [`RouteKey`] of one family, sorted alike. Packed, it has 9 or 21 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(Rust, packed)]
 pub(super) struct Key<A> {
     address: A,
     length: u8,
-    /// In network byte order: a number would have to be aligned.
-    metric: [u8; 4],
+    metric: u32,
 }
 
-pub(super) type Key4 = Key<[u8; 4]>;
-pub(super) type Key6 = Key<[u8; 16]>;
+pub(super) type Key4 = Key<u32>;
+pub(super) type Key6 = Key<u128>;
 
 /// A [`RouteKey`] by its family.
 pub(super) enum OfFamily {
@@ -28,15 +28,15 @@ pub(super) enum OfFamily {
 
 impl From<&RouteKey> for OfFamily {
     fn from(key: &RouteKey) -> OfFamily {
-        let (length, metric) = (key.prefix.prefix(), key.metric.to_be_bytes());
+        let (length, metric) = (key.prefix.prefix(), key.metric);
         match key.prefix.ip() {
             IpAddr::V4(ip) => OfFamily::V4(Key {
-                address: ip.octets(),
+                address: ip.to_bits(),
                 length,
                 metric,
             }),
             IpAddr::V6(ip) => OfFamily::V6(Key {
-                address: ip.octets(),
+                address: ip.to_bits(),
                 length,
                 metric,
             }),
@@ -48,11 +48,7 @@ impl<A: Copy> Key<A> {
     /// The first and the last key that its prefix can have.
     pub(super) fn of_prefix(&self) -> (Key<A>, Key<A>) {
         let with = |metric| Key { metric, ..*self };
-        (with([0; 4]), with([0xff; 4]))
-    }
-
-    fn metric(&self) -> u32 {
-        u32::from_be_bytes(self.metric)
+        (with(0), with(u32::MAX))
     }
 }
 
@@ -63,18 +59,18 @@ pub(super) trait Name: Copy + Ord {
 
 impl Name for Key4 {
     fn route_key(&self) -> RouteKey {
-        let network = Ipv4Network::new(self.address.into(), self.length);
+        let network = Ipv4Network::new(Ipv4Addr::from_bits(self.address), self.length);
         let prefix = IpNetwork::V4(network.expect("the length of a prefix that was one before"));
-        let metric = self.metric();
+        let metric = self.metric;
         RouteKey { prefix, metric }
     }
 }
 
 impl Name for Key6 {
     fn route_key(&self) -> RouteKey {
-        let network = Ipv6Network::new(self.address.into(), self.length);
+        let network = Ipv6Network::new(Ipv6Addr::from_bits(self.address), self.length);
         let prefix = IpNetwork::V6(network.expect("the length of a prefix that was one before"));
-        let metric = self.metric();
+        let metric = self.metric;
         RouteKey { prefix, metric }
     }
 }
