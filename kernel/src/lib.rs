@@ -20,11 +20,12 @@ mod netlink;
 mod nexthops;
 mod nftables;
 mod reconcile;
+mod routes;
 mod speaker;
 mod sysctl;
 
 pub use change::{Change, Refusal};
-pub use delta::{Contest, Delta, Due, State, Wrong};
+pub use delta::{Contest, Delta, Due, State, Wish};
 pub use entry::{
     Entry, Family, GroupName, Hop, HopName, Key, Nexthop, NexthopId, Route, RouteKey, RouteTarget,
     To,
@@ -38,6 +39,7 @@ pub use nftables::{
     TunnelGuard, legacy_iptables_tables,
 };
 pub use reconcile::{Detail, Fight, Held, Ownership, Reconciler, Row, Scope, Status};
+pub use routes::RouteDump;
 pub use speaker::{Dump, Interest, Kernel, KernelError, Notification, Resolved};
 pub use sysctl::Sysctl;
 #[cfg(feature = "fuzz")]

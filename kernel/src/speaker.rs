@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::change::{Change, Refusal};
 use crate::entry::{Hop, Nexthop, NexthopId, Route, RouteKey};
 use crate::link::{Address, IfIndex, Link, Mac};
+use crate::routes::RouteDump;
 use crate::sysctl::Sysctl;
 
 /// What a dump shall contain.
@@ -34,7 +35,7 @@ pub struct Dump {
     /// Ids of nexthop objects of others.
     pub foreign_nexthops: Vec<NexthopId>,
     /// Routes.
-    pub routes: Vec<(RouteKey, Route)>,
+    pub routes: RouteDump,
     /// Sysctls that could be read.
     pub sysctls: Vec<(Sysctl, u32)>,
 }

@@ -14,6 +14,7 @@ mod pending;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::RangeBounds;
 use std::time::{Duration, Instant};
 
 use crate::change::Refusal;
@@ -38,17 +39,26 @@ pub enum State<V> {
         /// What is there.
         have: V,
     },
-    /// There, but not as wanted. Rare, so it does not make every entry larger.
-    Wrong(Box<Wrong<V>>),
+    /// There, but not as wanted.
+    Wrong {
+        /// What is wanted.
+        want: V,
+        /// What is there.
+        have: V,
+    },
 }
 
-/// What is wanted, and what is there instead.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Wrong<V> {
+/// Something to be put.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a, K, V> {
+    /// Its name.
+    pub key: &'a K,
     /// What is wanted.
-    pub want: V,
-    /// What is there.
-    pub have: V,
+    pub want: &'a V,
+    /// What is there instead.
+    pub have: Option<&'a V>,
+    /// An entry of that name may be overwritten, because it is, or was, ours.
+    pub replace: bool,
 }
 
 impl<V: PartialEq> State<V> {
@@ -59,7 +69,7 @@ impl<V: PartialEq> State<V> {
             (Some(want), None) => Some(State::Missing { want, lost }),
             (None, Some(have)) => Some(State::Stale { have }),
             (Some(want), Some(have)) if want == have => Some(State::InSync(want)),
-            (Some(want), Some(have)) => Some(State::Wrong(Box::new(Wrong { want, have }))),
+            (Some(want), Some(have)) => Some(State::Wrong { want, have }),
         }
     }
 }
@@ -72,8 +82,9 @@ impl<V> State<V> {
     /// What is wanted, if anything.
     pub fn want(&self) -> Option<&V> {
         match self {
-            State::InSync(v) | State::Missing { want: v, .. } => Some(v),
-            State::Wrong(wrong) => Some(&wrong.want),
+            State::InSync(v) | State::Missing { want: v, .. } | State::Wrong { want: v, .. } => {
+                Some(v)
+            }
             State::Stale { .. } => None,
         }
     }
@@ -81,9 +92,32 @@ impl<V> State<V> {
     /// What is there, if anything.
     pub fn have(&self) -> Option<&V> {
         match self {
-            State::InSync(v) | State::Stale { have: v } => Some(v),
-            State::Wrong(wrong) => Some(&wrong.have),
+            State::InSync(v) | State::Stale { have: v } | State::Wrong { have: v, .. } => Some(v),
             State::Missing { .. } => None,
+        }
+    }
+
+    /// What is there, if it is not to go.
+    pub(crate) fn there_to_stay(&self) -> Option<&V> {
+        match self {
+            State::Stale { .. } => None,
+            _ => self.have(),
+        }
+    }
+
+    /// The same of what `other` makes of the values.
+    pub(crate) fn map<W>(&self, other: impl Fn(&V) -> W) -> State<W> {
+        match self {
+            State::InSync(v) => State::InSync(other(v)),
+            State::Missing { want, lost } => State::Missing {
+                want: other(want),
+                lost: *lost,
+            },
+            State::Stale { have } => State::Stale { have: other(have) },
+            State::Wrong { want, have } => State::Wrong {
+                want: other(want),
+                have: other(have),
+            },
         }
     }
 }
@@ -204,30 +238,55 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
         });
     }
 
-    /// The kernel holds exactly this.
+    /// The kernel holds exactly this; the later of two values of one key counts.
     pub fn resync(&mut self, dump: impl IntoIterator<Item = (K, V)>) {
+        let dump = sorted(dump.into_iter().collect());
         if self.entries.is_empty() {
             let stale = |(key, have)| (key, State::Stale { have });
             self.entries = dump.into_iter().map(stale).collect();
             return self.all_are_due();
         }
-        let dump: BTreeMap<K, V> = dump.into_iter().collect();
-        let gone = |(key, state): (&K, &State<V>)| {
-            (state.have().is_some() && !dump.contains_key(key)).then(|| key.clone())
-        };
-        let gone: Vec<K> = self.entries.iter().filter_map(gone).collect();
-        for key in gone {
-            self.observe_gone(&key);
-        }
-        for (key, value) in dump {
-            self.observe(key, value);
+        for (key, have) in self.differences(dump) {
+            match have {
+                Some(have) => self.observe(key, have),
+                None => self.observe_gone(&key),
+            }
         }
     }
 
+    /// What the kernel holds, if anything, where it is not what was there before.
+    fn differences(&self, dump: Vec<(K, V)>) -> Vec<(K, Option<V>)> {
+        let mut differences = Vec::new();
+        let mut dump = dump.into_iter().peekable();
+        for (key, state) in &self.entries {
+            while let Some((new, have)) = dump.next_if(|(dumped, _)| dumped < key) {
+                differences.push((new, Some(have)));
+            }
+            let have = dump.next_if(|(dumped, _)| dumped == key);
+            let have = have.map(|(_, have)| have);
+            if have.as_ref() != state.have() {
+                differences.push((key.clone(), have));
+            }
+        }
+        differences.extend(dump.map(|(new, have)| (new, Some(have))));
+        differences
+    }
+
     /// What is to be put and is due, in order.
-    pub fn puts(&self) -> impl Iterator<Item = (&K, &State<V>)> {
-        let keys = self.pending.puts();
-        keys.filter_map(|key| Some((key, self.entries.get(key)?)))
+    pub fn wishes(&self) -> impl Iterator<Item = Wish<'_, K, V>> {
+        self.pending.puts().filter_map(|key| {
+            let (want, have, replace) = match self.entries.get(key)? {
+                State::Missing { want, lost } => (want, None, *lost),
+                State::Wrong { want, have } => (want, Some(have), true),
+                State::InSync(_) | State::Stale { .. } => return None,
+            };
+            Some(Wish {
+                key,
+                want,
+                have,
+                replace,
+            })
+        })
     }
 
     /// What is to be removed and is due: the keys, in order, by what is there.
@@ -334,6 +393,11 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
         self.entries.iter()
     }
 
+    /// The entries of these keys in order.
+    pub fn range(&self, keys: impl RangeBounds<K>) -> impl Iterator<Item = (&K, &State<V>)> {
+        self.entries.range(keys)
+    }
+
     /// The state of one entry.
     pub fn entry(&self, key: &K) -> Option<&State<V>> {
         self.entries.get(key)
@@ -411,6 +475,19 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
             (Entry::Vacant(_), None) => {}
         }
     }
+}
+
+/// In order of the keys, of which each is there once, with its last value.
+fn sorted<K: Ord, V>(mut pairs: Vec<(K, V)>) -> Vec<(K, V)> {
+    pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+    pairs.dedup_by(|later, earlier| {
+        let same = later.0 == earlier.0;
+        if same {
+            std::mem::swap(&mut later.1, &mut earlier.1);
+        }
+        same
+    });
+    pairs
 }
 
 /// What becomes of an entry.

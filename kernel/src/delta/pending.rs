@@ -43,7 +43,7 @@ impl<K: Ord + Clone, V: Ord + Clone> Pending<K, V> {
             match state {
                 State::InSync(_) => {}
                 State::Stale { have } => stale.entry(have).or_default().push((key.clone(), why)),
-                State::Missing { .. } | State::Wrong(_) => puts.push((key.clone(), why)),
+                State::Missing { .. } | State::Wrong { .. } => puts.push((key.clone(), why)),
             }
         }
         let by_value = |(have, keys): (&V, Vec<_>)| (have.clone(), keys.into_iter().collect());
@@ -64,7 +64,7 @@ impl<K: Ord + Clone, V: Ord + Clone> Pending<K, V> {
                         .insert(have.clone(), BTreeMap::from([(key, why)])),
                 ),
             },
-            State::Missing { .. } | State::Wrong(_) => drop(self.puts.insert(key, why)),
+            State::Missing { .. } | State::Wrong { .. } => drop(self.puts.insert(key, why)),
         }
     }
 
@@ -80,7 +80,7 @@ impl<K: Ord + Clone, V: Ord + Clone> Pending<K, V> {
                 }
                 why
             }
-            State::Missing { .. } | State::Wrong(_) => self.puts.remove(key),
+            State::Missing { .. } | State::Wrong { .. } => self.puts.remove(key),
         }
     }
 
@@ -92,7 +92,7 @@ impl<K: Ord + Clone, V: Ord + Clone> Pending<K, V> {
                 .removals
                 .get(have)
                 .is_some_and(|keys| keys.contains_key(key)),
-            State::Missing { .. } | State::Wrong(_) => self.puts.contains_key(key),
+            State::Missing { .. } | State::Wrong { .. } => self.puts.contains_key(key),
         }
     }
 

@@ -10,8 +10,10 @@ fn refusal() -> Refusal {
 }
 
 fn pending(delta: &Delta<u8, u8>) -> Vec<(u8, State<u8>)> {
-    let puts = delta.puts().map(|(k, s)| (*k, s.clone()));
-    let mut all: Vec<_> = puts.collect();
+    let puts = delta.wishes().map(|wish| *wish.key);
+    let mut all: Vec<_> = puts
+        .map(|k| (k, delta.entry(&k).unwrap().clone()))
+        .collect();
     for (have, keys) in delta.removals() {
         all.extend(keys.map(|key| (*key, State::Stale { have: *have })));
     }
@@ -71,7 +73,7 @@ fn wishes_that_come_together_keep_what_was_wanted_and_seen_before() {
                 lost: false
             },
             State::InSync(8),
-            State::Wrong(Box::new(Wrong { want: 8, have: 9 })),
+            State::Wrong { want: 8, have: 9 },
         ]
     );
     assert_eq!(pending(&delta).len(), 2);

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::entry::{Route, RouteKey};
 use crate::link::{Address, Link, is_link_local};
+use crate::routes::RouteDump;
 use crate::speaker::{Dump, Interest, KernelError, Notification, Resolved};
 
 use super::NetlinkOptions;
@@ -185,23 +185,24 @@ impl Reader {
         Ok(())
     }
 
-    fn dump_routes(&mut self, interest: &Interest) -> Result<Vec<(RouteKey, Route)>, KernelError> {
+    fn dump_routes(&mut self, interest: &Interest) -> Result<RouteDump, KernelError> {
         let boot = interest
             .boot_routes
             .then_some(crate::reconcile::PROTOCOL_BOOT);
-        let mut routes = Vec::new();
+        let mut routes = RouteDump::of(interest.protocol);
         for protocol in std::iter::once(interest.protocol).chain(boot) {
             for family in [AF_INET, AF_INET6] {
-                let read = |m: &decode::Message<'_>| match decode::notification(m)? {
-                    Notification::Route { key, route, .. } if route.protocol == protocol => {
-                        Some((key, route))
+                let read = |routes: &mut RouteDump, m: &decode::Message<'_>| {
+                    let route = decode_route::route(m.payload);
+                    let of_interest = route.filter(|(_, route)| route.protocol == protocol);
+                    if let (RTM_NEWROUTE, Some((key, route))) = (m.kind, of_interest) {
+                        routes.push(&key, route);
                     }
-                    _ => None,
                 };
-                routes.extend(
-                    self.requests
-                        .dump(DumpOf::Routes { family, protocol }, read)?,
-                );
+                let before = routes.lengths();
+                let restart = |routes: &mut RouteDump| routes.truncate(before);
+                let of = DumpOf::Routes { family, protocol };
+                self.requests.dump_into(of, &mut routes, restart, read)?;
             }
         }
         Ok(routes)

@@ -150,14 +150,28 @@ impl Requests {
         read: impl Fn(&Message<'_>) -> Option<T>,
     ) -> Result<Vec<T>, KernelError> {
         let mut rows = Vec::new();
+        let each = |rows: &mut Vec<T>, message: &Message<'_>| rows.extend(read(message));
+        self.dump_into(what, &mut rows, Vec::clear, each)?;
+        Ok(rows)
+    }
+
+    /// The same, where `each` adds a row, if it is one, and `restart` takes all
+    /// of them out again.
+    pub(super) fn dump_into<C>(
+        &mut self,
+        what: DumpOf,
+        rows: &mut C,
+        restart: impl Fn(&mut C),
+        each: impl Fn(&mut C, &Message<'_>),
+    ) -> Result<(), KernelError> {
         for _ in 0..DUMP_TRIES {
-            rows.clear();
-            if self.dump_once(what, |message| rows.extend(read(message)))? {
-                return Ok(rows);
+            restart(rows);
+            if self.dump_once(what, |message| each(rows, message))? {
+                return Ok(());
             }
         }
         self.doubtful = true;
-        Ok(rows)
+        Ok(())
     }
 
     /// Whether a table that never rested was read since the last call.

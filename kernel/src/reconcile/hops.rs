@@ -81,6 +81,7 @@ impl Reconciler {
     }
 
     pub(super) fn unwant_hop(&mut self, name: HopName) {
+        self.all_nexthops_used = false;
         self.inline.hops.remove(&name);
         if let Some(id) = self.names.release(name) {
             self.nexthops.unwant(&id);
@@ -113,6 +114,7 @@ impl Reconciler {
     }
 
     pub(super) fn unwant_group(&mut self, name: GroupName) {
+        self.all_nexthops_used = false;
         self.inline.groups.remove(&name);
         if let Some(id) = self.names.release_group(name) {
             self.nexthops.unwant(&id);
@@ -125,7 +127,7 @@ impl Reconciler {
 
     pub(super) fn want_route(&mut self, key: RouteKey, to: To) {
         if let Some(route) = self.route_to(key, to) {
-            self.routes.want(key, route);
+            self.routes.want(&key, route);
         }
     }
 

@@ -18,6 +18,7 @@ use crate::delta::Delta;
 use crate::entry::{Entry, Family, Key, Nexthop, NexthopId, Route, RouteKey};
 use crate::link::{Address, IfIndex, Link, Mac, VxlanDevice};
 use crate::nexthops::Nexthops;
+use crate::routes::Routes;
 use crate::speaker::{Interest, Notification};
 use crate::sysctl::Sysctl;
 
@@ -78,10 +79,12 @@ pub struct Reconciler {
     neighbours: Delta<(IfIndex, IpAddr), Mac>,
     fdb: Delta<(IfIndex, Mac), IpAddr>,
     nexthops: Delta<NexthopId, Nexthop>,
-    routes: Delta<RouteKey, Route>,
+    routes: Routes,
     /// Routes that flannel may have left.
     leftovers: Vec<(RouteKey, Route)>,
     dump_needed: bool,
+    /// Stale nexthop objects were looked at, and all of them are used.
+    all_nexthops_used: bool,
     /// What was refused can go well: a link came up, for example.
     retry_now: bool,
     /// What the operator has to be told.
@@ -109,9 +112,10 @@ impl Reconciler {
             neighbours: Delta::default(),
             fdb: Delta::default(),
             nexthops: Delta::default(),
-            routes: Delta::default(),
+            routes: Routes::new(ownership.protocol),
             leftovers: Vec::new(),
             dump_needed: true,
+            all_nexthops_used: false,
             retry_now: false,
             fights: Vec::new(),
             on_their_way: 0,
@@ -176,7 +180,11 @@ impl Reconciler {
     /// The names of all that is wanted, routes before the groups and
     /// hops that they name.
     pub fn wanted_keys(&self) -> impl Iterator<Item = Key> + '_ {
-        let routes = wanted(&self.routes).map(|key| Key::Route(*key));
+        let routes = self
+            .routes
+            .iter()
+            .filter(|(_, state)| state.want().is_some());
+        let routes = routes.map(|(key, _)| Key::Route(key));
         let groups = self.names.groups().map(|(name, ..)| name);
         let groups = groups.chain(self.inline.groups());
         let groups = groups.map(Key::Group);
@@ -264,7 +272,10 @@ impl Reconciler {
             Key::Fdb(link, mac) => wants(&self.fdb, &(*link, *mac)),
             Key::Hop(name) => self.wants_hop(*name),
             Key::Group(name) => self.wants_group(*name),
-            Key::Route(key) => wants(&self.routes, key),
+            Key::Route(key) => {
+                let state = self.routes.entry(key);
+                state.is_some_and(|state| state.want().is_some())
+            }
         }
     }
 

@@ -1,9 +1,8 @@
 //! Taking in what the kernel says: dumps and notifications.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::delta::State;
-use crate::entry::{Nexthop, NexthopId, Route, RouteKey, RouteTarget};
+use crate::entry::{NexthopId, Route, RouteKey, RouteTarget};
 use crate::link::{Address, IfIndex, Link, is_link_local};
 use crate::speaker::{Dump, Notification};
 
@@ -48,19 +47,9 @@ impl Reconciler {
         self.neighbours.resync(dump.neighbours);
         self.fdb.resync(dump.fdb);
         self.sysctls.resync(dump.sysctls);
-        let protocol = self.ownership.protocol;
-        let (ours, leftovers): (Vec<_>, Vec<_>) = dump
-            .routes
-            .into_iter()
-            .partition(|(_, route)| route.protocol == protocol);
-        // Such dumps leave out what was adopted from others and is still to go.
-        let adopted = self.routes.iter().filter_map(|(key, state)| {
-            let have = state.have().filter(|have| have.protocol != protocol)?;
-            Some((*key, have.clone()))
-        });
-        let adopted: Vec<_> = adopted.collect();
-        self.routes.resync(adopted.into_iter().chain(ours));
+        let leftovers = self.routes.resync(dump.routes, self.ownership.protocol);
         self.leftovers.extend(leftovers);
+        self.all_nexthops_used = false;
     }
 
     /// Takes what flannel left for ours: its `proto boot` routes that leave
@@ -70,13 +59,14 @@ impl Reconciler {
     pub fn adopt_leftovers(&mut self) {
         for (key, route) in std::mem::take(&mut self.leftovers) {
             if self.is_flannels(&key, &route) {
-                self.routes.observe(key, route);
+                self.routes.observe(&key, route);
             }
         }
     }
 
     /// Takes in something that the kernel told of its own accord.
     pub fn observe(&mut self, notification: Notification) {
+        self.all_nexthops_used = false;
         if self.on_their_way > 0 && self.is_about_an_entry(&notification) {
             self.told_meanwhile.push(notification.clone());
         }
@@ -229,17 +219,16 @@ impl Reconciler {
         let ours = route.protocol == self.ownership.protocol;
         let took_ours = replaced && self.routes.entry(&key).is_some_and(|s| s.have().is_some());
         if ours || took_ours {
-            self.routes.observe(key, route);
+            self.routes.observe(&key, route);
         }
     }
 
     fn observe_route_gone(&mut self, key: RouteKey, route: &Route) {
-        if self
-            .routes
-            .entry(&key)
-            .and_then(State::have)
-            .is_some_and(|have| have.protocol == route.protocol)
-        {
+        if self.routes.entry(&key).is_some_and(|state| {
+            state
+                .have()
+                .is_some_and(|have| have.protocol == route.protocol)
+        }) {
             self.routes.observe_gone(&key);
         }
     }
@@ -264,38 +253,6 @@ impl Reconciler {
                 .is_some_and(|state| state.want().is_some())
         };
         route.protocol == PROTOCOL_BOOT && (self.owns_link(hop.link) || wanted())
-    }
-
-    /// Ids of nexthop objects that routes of ours, or groups, name at this moment,
-    /// without those that are to go themselves.
-    pub(super) fn nexthops_in_use(&self) -> BTreeSet<NexthopId> {
-        let routes = self
-            .routes
-            .iter()
-            .filter_map(|(_, state)| there_to_stay(state));
-        let mut in_use: BTreeSet<NexthopId> = routes
-            .filter_map(|route| match route.target {
-                RouteTarget::Nexthop(id) => Some(id),
-                _ => None,
-            })
-            .collect();
-        let named = |id: &NexthopId, state| there_to_stay(state).is_some() || in_use.contains(id);
-        let groups = self.nexthops.iter().filter(|(id, state)| named(id, state));
-        let members = groups.filter_map(|(_, state)| match state.have()? {
-            Nexthop::Group(members) => Some(members),
-            Nexthop::Hop(_) => None,
-        });
-        let members: Vec<NexthopId> = members.flatten().copied().collect();
-        in_use.extend(members);
-        in_use
-    }
-}
-
-/// What is there, if it is not to go.
-fn there_to_stay<V>(state: &State<V>) -> Option<&V> {
-    match state {
-        State::Stale { .. } => None,
-        _ => state.have(),
     }
 }
 

@@ -4,14 +4,15 @@
 //! their groups and routes are put in this order; then what is stale goes in
 //! reverse.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::change::Change;
 use crate::delta::{Delta, Due, State};
-use crate::entry::{Family, Nexthop, NexthopId, Route, RouteKey, RouteTarget};
+use crate::entry::{Nexthop, NexthopId, Route, RouteTarget};
 
-use super::{Held, Reconciler, Scope};
+use super::{Reconciler, Scope};
 
 impl Reconciler {
     /// At most `limit` changes that are due, in the order in which they have to
@@ -27,12 +28,7 @@ impl Reconciler {
             changes.truncate(devices);
         } else if changes.len() < limit {
             let room = limit - changes.len();
-            let removals: Vec<Change> = match scope {
-                Scope::PutsOnly => Vec::new(),
-                Scope::Held(held) => self.stale_routes_but(held).take(room).collect(),
-                Scope::All => self.removals().take(room).collect(),
-            };
-            changes.extend(removals);
+            changes.extend(self.removals(scope, room));
         }
         self.on_their_way += usize::from(!changes.is_empty());
         for change in &changes {
@@ -57,44 +53,38 @@ impl Reconciler {
     }
 
     fn puts(&self) -> impl Iterator<Item = Change> + '_ {
-        let devices = wants(&self.devices).map(|(name, want, have, _)| Change::PutDevice {
-            name: name.clone(),
-            have: have.cloned(),
-            want: want.clone(),
+        let devices = self.devices.wishes().map(|wish| Change::PutDevice {
+            name: wish.key.clone(),
+            have: wish.have.cloned(),
+            want: wish.want.clone(),
         });
-        let addresses = wants(&self.addresses).map(|(a, ..)| Change::PutAddress {
-            link: a.link,
-            network: a.network,
+        let addresses = self.addresses.wishes().map(|wish| Change::PutAddress {
+            link: wish.key.link,
+            network: wish.key.network,
         });
-        let sysctls = wants(&self.sysctls).map(|(sysctl, value, ..)| Change::PutSysctl {
-            sysctl: sysctl.clone(),
-            value: *value,
+        let sysctls = self.sysctls.wishes().map(|wish| Change::PutSysctl {
+            sysctl: wish.key.clone(),
+            value: *wish.want,
         });
-        let neighbours =
-            wants(&self.neighbours).map(|((link, ip), mac, ..)| Change::PutNeighbour {
-                link: *link,
-                ip: *ip,
-                mac: *mac,
-            });
-        let fdb = wants(&self.fdb).map(|((link, mac), dst, ..)| Change::PutFdb {
-            link: *link,
-            mac: *mac,
-            dst: *dst,
+        let neighbours = self.neighbours.wishes().map(|wish| Change::PutNeighbour {
+            link: wish.key.0,
+            ip: wish.key.1,
+            mac: *wish.want,
+        });
+        let fdb = self.fdb.wishes().map(|wish| Change::PutFdb {
+            link: wish.key.0,
+            mac: wish.key.1,
+            dst: *wish.want,
         });
         let nexthops = |groups: bool| {
-            let wants = wants(&self.nexthops);
-            let of_kind = wants.filter(move |(_, nexthop, ..)| is_group(nexthop) == groups);
-            of_kind.map(|(id, nexthop, _, replace)| Change::PutNexthop {
-                id: *id,
-                nexthop: nexthop.clone(),
-                replace,
+            let wishes = self.nexthops.wishes();
+            let of_kind = wishes.filter(move |wish| is_group(wish.want) == groups);
+            of_kind.map(|wish| Change::PutNexthop {
+                id: *wish.key,
+                nexthop: wish.want.clone(),
+                replace: wish.replace,
             })
         };
-        let routes = wants(&self.routes).map(|(key, route, _, replace)| Change::PutRoute {
-            key: *key,
-            route: route.clone(),
-            replace,
-        });
         devices
             .chain(addresses)
             .chain(sysctls)
@@ -102,15 +92,30 @@ impl Reconciler {
             .chain(fdb)
             .chain(nexthops(false))
             .chain(nexthops(true))
-            .chain(routes)
+            .chain(self.routes.puts())
     }
 
-    fn removals(&self) -> impl Iterator<Item = Change> + '_ {
-        let routes = stale(&self.routes).map(remove_route);
-        // Looked for when there is nothing else to do: it takes a look at each
-        // route.
-        let nexthops = std::iter::once_with(|| self.unused_nexthops()).flatten();
-        let nexthops = nexthops.map(|id| Change::RemoveNexthop { id });
+    fn removals(&mut self, scope: Scope<'_>, limit: usize) -> Vec<Change> {
+        let held = match scope {
+            Scope::PutsOnly => return Vec::new(),
+            Scope::Held(held) => Some(held),
+            Scope::All => None,
+        };
+        let keeps = |family, route: &Route| {
+            held.is_some_and(|held| held.keeps(family, &self.gateways(route)))
+        };
+        let mut removals: Vec<Change> = self.routes.removals(keeps).take(limit).collect();
+        if held.is_none() && removals.len() < limit {
+            let nexthops = self.unused_nexthops().into_iter();
+            let nexthops = nexthops.map(|id| Change::RemoveNexthop { id });
+            let others = nexthops.chain(self.other_removals());
+            removals.extend(others.take(limit - removals.len()));
+        }
+        removals
+    }
+
+    /// What goes after routes and nexthops.
+    fn other_removals(&self) -> impl Iterator<Item = Change> + '_ {
         let fdb = stale(&self.fdb).map(|((link, mac), dst)| Change::RemoveFdb {
             link: *link,
             mac: *mac,
@@ -126,31 +131,7 @@ impl Reconciler {
         });
         let devices =
             stale(&self.devices).map(|(name, _)| Change::RemoveDevice { name: name.clone() });
-        routes
-            .chain(nexthops)
-            .chain(fdb)
-            .chain(neighbours)
-            .chain(addresses)
-            .chain(devices)
-    }
-
-    /// Stale routes without those that are held.
-    fn stale_routes_but<'a>(&'a self, held: &'a dyn Held) -> impl Iterator<Item = Change> + 'a {
-        self.routes.removals().flat_map(move |(route, keys)| {
-            let gateways = self.gateways(route);
-            let keeps = [Family::V4, Family::V6].map(|family| held.keeps(family, &gateways));
-            let [keeps_v4, keeps_v6] = keeps;
-            let kept = move |key: &RouteKey| match key.prefix.is_ipv4() {
-                true => keeps_v4,
-                false => keeps_v6,
-            };
-            let keys = (!(keeps_v4 && keeps_v6))
-                .then_some(keys)
-                .into_iter()
-                .flatten();
-            let keys = keys.filter(move |key| !kept(key));
-            keys.map(move |key| remove_route((key, route)))
-        })
+        fdb.chain(neighbours).chain(addresses).chain(devices)
     }
 
     /// The gateways that a route in the kernel leads through.
@@ -174,42 +155,40 @@ impl Reconciler {
 
     /// The kernel removes a nexthop's routes with it, so one that a wanted
     /// route still names stays until that route has moved, and a hop until its
-    /// groups have. Groups come before hops.
-    fn unused_nexthops(&self) -> Vec<NexthopId> {
-        let stale: Vec<(&NexthopId, &Nexthop)> = stale(&self.nexthops).collect();
-        if stale.is_empty() {
+    /// groups have. Groups come before hops. All routes are looked at, so not
+    /// again before something has happened to one.
+    fn unused_nexthops(&mut self) -> Vec<NexthopId> {
+        if self.all_nexthops_used || stale(&self.nexthops).next().is_none() {
             return Vec::new();
         }
         let in_use = self.nexthops_in_use();
-        let (groups, hops): (Vec<_>, Vec<_>) = stale
-            .into_iter()
-            .filter(|(id, _)| !in_use.contains(id))
-            .partition(|(_, nexthop)| is_group(nexthop));
-        groups.into_iter().chain(hops).map(|(id, _)| *id).collect()
+        let unused = stale(&self.nexthops).filter(|(id, _)| !in_use.contains(id));
+        let (groups, hops): (Vec<_>, Vec<_>) = unused.partition(|(_, nexthop)| is_group(nexthop));
+        let unused = groups.into_iter().chain(hops).map(|(id, _)| *id);
+        let unused: Vec<NexthopId> = unused.collect();
+        self.all_nexthops_used = unused.is_empty();
+        unused
+    }
+
+    /// Ids of nexthop objects that routes of ours, or groups, name at this moment,
+    /// without those that are to go themselves.
+    fn nexthops_in_use(&self) -> BTreeSet<NexthopId> {
+        let mut in_use: BTreeSet<NexthopId> = self.routes.nexthops().collect();
+        let named =
+            |id, state: &State<Nexthop>| state.there_to_stay().is_some() || in_use.contains(id);
+        let groups = self.nexthops.iter().filter(|(id, state)| named(id, state));
+        let members = groups.filter_map(|(_, state)| match state.have()? {
+            Nexthop::Group(members) => Some(members),
+            Nexthop::Hop(_) => None,
+        });
+        let members: Vec<NexthopId> = members.flatten().copied().collect();
+        in_use.extend(members);
+        in_use
     }
 }
 
 fn is_group(nexthop: &Nexthop) -> bool {
     matches!(nexthop, Nexthop::Group(_))
-}
-
-fn remove_route((key, route): (&RouteKey, &Route)) -> Change {
-    Change::RemoveRoute {
-        key: *key,
-        route: route.clone(),
-    }
-}
-
-/// Pending puts: key, want, have, and whether an entry of that name may be
-/// overwritten because it is, or was, ours.
-fn wants<K: Ord + Clone, V: Ord + Clone>(
-    delta: &Delta<K, V>,
-) -> impl Iterator<Item = (&K, &V, Option<&V>, bool)> {
-    delta.puts().filter_map(|(key, state)| match state {
-        State::Missing { want, lost } => Some((key, want, None, *lost)),
-        State::Wrong(wrong) => Some((key, &wrong.want, Some(&wrong.have), true)),
-        State::InSync(_) | State::Stale { .. } => None,
-    })
 }
 
 fn stale<K: Ord + Clone, V: Ord + Clone>(delta: &Delta<K, V>) -> impl Iterator<Item = (&K, &V)> {

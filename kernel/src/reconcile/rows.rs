@@ -113,10 +113,10 @@ impl Reconciler {
     /// The routes.
     pub fn routes(&self) -> impl Iterator<Item = Row> + '_ {
         self.routes.iter().map(|(key, state)| Row {
-            key: Key::Route(*key),
+            key: Key::Route(key),
             want: state.want().map(|route| self.resolve(route, State::want)),
             have: state.have().map(|route| self.resolve_have(route)),
-            refused: self.routes.refusal(key).map(refused),
+            refused: self.routes.refusal(&key).map(refused),
         })
     }
 

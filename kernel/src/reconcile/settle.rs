@@ -21,6 +21,7 @@ impl Reconciler {
         refusals: &[Refusal],
         now: Instant,
     ) -> Vec<(Change, Refusal)> {
+        self.all_nexthops_used = false;
         let mut refusals = refusals.iter().peekable();
         let mut fresh = Vec::new();
         for (index, change) in changes.iter().enumerate() {

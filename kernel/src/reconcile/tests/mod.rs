@@ -7,6 +7,8 @@ use crate::entry::{Hop, HopName, RouteTarget, To};
 use crate::fake::FakeKernel;
 use crate::speaker::{Kernel, Notification};
 
+mod groups;
+
 const LINK: IfIndex = IfIndex(2);
 
 fn ip(text: &str) -> IpAddr {
