@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::*;
-use crate::entry::{Hop, HopName, RouteTarget, To};
+use crate::entry::{GroupName, Hop, HopName, RouteTarget, To};
 use crate::fake::FakeKernel;
 use crate::speaker::{Kernel, Notification};
 
