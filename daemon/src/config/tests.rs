@@ -45,6 +45,16 @@ const SAMPLES: &[(&str, &str, Option<Pair>)] = &[
     ("backend", "host-gw", None),
     ("route-protocol", "85", None),
     ("subnet-file", "/run/blue/subnet.env", None),
+    (
+        "cni-bin-dir",
+        "/opt/cni/bin",
+        Some(("cni-conf-dir", "/etc/cni/net.d")),
+    ),
+    (
+        "cni-conf-dir",
+        "/etc/cni/net.d",
+        Some(("cni-bin-dir", "/opt/cni/bin")),
+    ),
     ("ip-masq", "true", None),
     ("no-masq-to", "198.51.100.0/24", None),
     ("ip-masq-fully-random-disable", "true", None),
