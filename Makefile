@@ -137,7 +137,7 @@ install: ## Install the release binaries, unit, man pages and completions (PREFI
 	install -D -m 644 deploy/systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/twill.conf
 	install -D -m 644 deploy/systemd/twill.service -t $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed -i 's,/usr/local/bin,$(PREFIX)/bin,' $(DESTDIR)$(PREFIX)/lib/systemd/system/twill.service
-	install -D -m 644 deploy/10-twill.conflist -t $(DESTDIR)$(PREFIX)/share/doc/twill
+	install -D -m 644 deploy/10-twill.conflist deploy/systemd/legacy-iptables.conf -t $(DESTDIR)$(PREFIX)/share/doc/twill
 
 clean: ## Remove what was built
 	cargo clean

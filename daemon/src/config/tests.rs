@@ -480,6 +480,10 @@ fn settings_that_belong_together_are_given_together() {
         given().variable("TWILL_ETCD_USERNAME", "u").error(),
         "etcd-username (variable TWILL_ETCD_USERNAME) is given without etcd-password: give both or neither"
     );
+    assert_eq!(
+        given().flag("--cni-conf-dir=/etc/cni/net.d").error(),
+        "cni-conf-dir (flag --cni-conf-dir) is given without cni-bin-dir: give cni-bin-dir, too"
+    );
     let twice = given()
         .file("etcd-username = \"u\"\netcd-password = \"p\"")
         .flag("--etcd-password-file=f");
