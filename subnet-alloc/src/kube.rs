@@ -55,26 +55,9 @@ enum Read {
 
 impl KubeStore {
     /// Reads how the cluster is reached; it is connected to when it is first asked.
-    pub async fn open(options: KubeOptions) -> Result<KubeStore, StoreError> {
-        let server = Server::open(options.kubeconfig.as_deref()).await?;
+    pub fn open(options: KubeOptions) -> Result<KubeStore, StoreError> {
+        let server = Server::open(options.kubeconfig.as_deref())?;
         Ok(KubeStore { options, server })
-    }
-
-    /// Says on the Node that its pods can be reached: the condition `NetworkUnavailable` is false.
-    pub async fn say_ready(&self) -> Result<(), StoreError> {
-        let now = k8s_openapi::jiff::Timestamp::now()
-            .strftime("%Y-%m-%dT%H:%M:%SZ")
-            .to_string();
-        let condition = json!({
-            "type": "NetworkUnavailable",
-            "status": "False",
-            "reason": "TwillIsUp",
-            "message": "Twill is running on this node",
-            "lastHeartbeatTime": now,
-            "lastTransitionTime": now,
-        });
-        let patch = json!({ "status": { "conditions": [condition] } });
-        self.server.patch(&self.options.node, patch).await.map(drop)
     }
 
     async fn network_config(&self) -> Result<Option<Vec<u8>>, StoreError> {
@@ -261,5 +244,21 @@ impl LeaseStore for KubeStore {
     async fn life(&self, lease: &Lease) -> Result<Life, StoreError> {
         let is_own = lease.attrs.node.as_deref() == Some(&self.options.node);
         Ok(if is_own { Life::Over } else { Life::Endless })
+    }
+    /// Says on the Node that pods may come: its condition `NetworkUnavailable` is false.
+    async fn serving(&self) -> Result<(), StoreError> {
+        let now = k8s_openapi::jiff::Timestamp::now()
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string();
+        let condition = json!({
+            "type": "NetworkUnavailable",
+            "status": "False",
+            "reason": "TwillIsUp",
+            "message": "Twill is running on this node",
+            "lastHeartbeatTime": now,
+            "lastTransitionTime": now,
+        });
+        let patch = json!({ "status": { "conditions": [condition] } });
+        self.server.patch(&self.options.node, patch).await.map(drop)
     }
 }

@@ -38,16 +38,16 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StoreKind {
     Etcd,
+    Kube,
     File(PathBuf),
 }
 
 pub(super) fn store(text: &str) -> Result<StoreKind, String> {
-    if text == "etcd" {
-        return Ok(StoreKind::Etcd);
-    }
-    match text.strip_prefix("file://") {
-        Some(dir) if Path::new(dir).is_absolute() => Ok(StoreKind::File(dir.into())),
-        _ => Err("want etcd, or file:///DIR with an absolute directory".into()),
+    match (text, text.strip_prefix("file://")) {
+        ("etcd", _) => Ok(StoreKind::Etcd),
+        ("kube", _) => Ok(StoreKind::Kube),
+        (_, Some(dir)) if Path::new(dir).is_absolute() => Ok(StoreKind::File(dir.into())),
+        _ => Err("want etcd, kube, or file:///DIR with an absolute directory".into()),
     }
 }
 
@@ -136,6 +136,20 @@ pub(super) fn route_protocol(text: &str) -> Result<u8, String> {
 
 pub(super) fn port(text: &str) -> Result<u16, String> {
     number(text, 0..=u16::MAX)
+}
+
+/// The domain of an annotation's key (RFC 1123).
+pub(super) fn domain(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label
+                .chars()
+                .all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'))
+    };
+    match text.trim_end_matches('/') {
+        domain if domain.len() <= 253 && domain.split('.').all(is_label) => Ok(domain.into()),
+        _ => Err("want a domain such as flannel.alpha.coreos.com, in lower case".into()),
+    }
 }
 
 pub(super) fn node_name(text: &str) -> Result<String, String> {
@@ -278,7 +292,7 @@ mod tests {
             "file://var/lib/twill",
             "file://",
             "/var/lib/twill",
-            "kube",
+            "kubernetes",
             "",
         ] {
             assert!(store(text).is_err(), "{text:?}");

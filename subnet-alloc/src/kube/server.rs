@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use kube::Client;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use kube::core::params::{GetParams, ListParams, Patch, PatchParams};
@@ -50,9 +51,9 @@ struct PageMeta {
 impl Server {
     /// The server of this kubeconfig; without one, that of the cluster whose pod this is. It is connected to when it is first
     /// asked.
-    pub(super) async fn open(kubeconfig: Option<&Path>) -> Result<Server, StoreError> {
+    pub(super) fn open(kubeconfig: Option<&Path>) -> Result<Server, StoreError> {
         let mut config = match kubeconfig {
-            Some(path) => from_file(path).await?,
+            Some(path) => from_file(path)?,
             None => Config::incluster().map_err(|why| {
                 options(format!(
                     "this is no pod of a cluster ({why}); name a kubeconfig file"
@@ -170,15 +171,21 @@ pub(super) fn nodes_path() -> Request {
     Request::new("/api/v1/nodes")
 }
 
-async fn from_file(path: &Path) -> Result<Config, StoreError> {
+fn from_file(path: &Path) -> Result<Config, StoreError> {
     let wrong = |why: String| options(format!("{}: {why}", path.display()));
     let file = Kubeconfig::read_from(path).map_err(|why| wrong(why.to_string()))?;
-    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-    config.map_err(|why| wrong(why.to_string()))
+    let options = KubeConfigOptions::default();
+    // It reads files and waits for nothing.
+    match Config::from_custom_kubeconfig(file, &options).now_or_never() {
+        Some(config) => config.map_err(|why| wrong(why.to_string())),
+        None => Err(wrong(
+            "it asks for something that has to be waited for".to_owned(),
+        )),
+    }
 }
 
 fn options(why: String) -> StoreError {
-    let option = "kubeconfig".to_owned();
+    let option = "kubeconfig-file".to_owned();
     StoreError::Options { option, why }
 }
 
