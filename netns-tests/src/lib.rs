@@ -20,10 +20,11 @@
 //! | `tests/startup_errors.rs` | Does each thing that keeps a daemon from its work say so, and what to do? |
 //! | `tests/crowd.rs` | Do daemons that start at once all get a block? |
 //! | `tests/commands.rs` | Do the commands say and do what they promise? |
+//! | `tests/bgp/` | Do Twill, BIRD, FRR, GoBGP, ExaBGP and OpenBGPD understand each other, and is a packet lost? |
 //! | `tests/cni/` | Does twill-cni give pods a network, keep to the specification, and survive kills? |
 //! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |
 //!
-//! The benchmarks, `cargo bench -p netns-tests --bench NAME`: `scale`, `crowd`, `latency`, `idle`, `repair`, `cni`.
+//! The benchmarks, `cargo bench -p netns-tests --bench NAME`: `scale`, `crowd`, `latency`, `idle`, `repair`, `cni`, `bgp`.
 //!
 //! They run the twill binary and look with `ip -j` and with packets; they know the inside of no crate. All of them need
 //! root, and fail without it.
@@ -33,7 +34,9 @@ mod flannel;
 pub mod histories;
 pub mod measure;
 mod network;
+pub mod peers;
 mod plane;
+pub mod raw_bgp;
 mod runtime;
 
 pub use binary::{twill, twill_cni};
