@@ -3,6 +3,7 @@
 use super::netlink::{Message, send_all};
 use super::{BackendKind, Peers};
 use lab::{LabError, Namespace, ip_batch};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 const RTM_NEWROUTE: u16 = 24;
@@ -78,6 +79,35 @@ pub fn delete_routes(
         Message::new(RTM_DELROUTE, &body).attribute(RTA_DST, &peers.block(number).octets())
     };
     let mut messages: Vec<Message> = (0..count).map(deletion).collect();
+    let start = Instant::now();
+    send_all(namespace, &mut messages)?;
+    Ok(start.elapsed())
+}
+
+/// IPv4 networks of length 24 through one gateway on a link: puts all, or takes all away; returns the time that it took.
+pub fn change_networks(
+    namespace: &Namespace,
+    (device, gateway): (u32, Ipv4Addr),
+    networks: &[Ipv4Addr],
+    put: bool,
+) -> Result<Duration, LabError> {
+    const ID: u32 = 1;
+    let mut hop = vec![
+        Message::new(RTM_NEWNEXTHOP, &[AF_INET, 0, PROTOCOL, 0, 0, 0, 0, 0])
+            .attribute(1, &ID.to_ne_bytes())
+            .attribute(6, &gateway.octets())
+            .attribute(5, &device.to_ne_bytes()),
+    ];
+    let change = |network: &Ipv4Addr| {
+        let kind = if put { RTM_NEWROUTE } else { RTM_DELROUTE };
+        Message::new(kind, &route_header(24, PROTOCOL))
+            .attribute(RTA_DST, &network.octets())
+            .attribute(RTA_NH_ID, &ID.to_ne_bytes())
+    };
+    let mut messages: Vec<Message> = networks.iter().map(change).collect();
+    if put {
+        send_all(namespace, &mut hop)?;
+    }
     let start = Instant::now();
     send_all(namespace, &mut messages)?;
     Ok(start.elapsed())

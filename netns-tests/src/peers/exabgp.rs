@@ -49,9 +49,9 @@ impl Dialect for Exabgp {
 
     fn is_up(&self, seat: &Seat, neighbour: IpAddr) -> Result<bool, LabError> {
         let events = events(seat, neighbour)?;
-        let states = events.iter().filter(|event| event["type"] == "state");
+        let mut states = events.iter().filter(|event| event["type"] == "state");
         Ok(states
-            .last()
+            .next_back()
             .is_some_and(|event| event["neighbor"]["state"] == "up"))
     }
 
