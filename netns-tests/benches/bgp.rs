@@ -12,7 +12,7 @@
 
 use lab::{LabError, Namespace, Shape, Stack, Underlay};
 use netns_tests::measure::{
-    Contender, Rival, RouteProbe, Table, Usage, change_networks, megabytes, milliseconds,
+    Contender, Rival, RouteProbe, Table, Usage, add_hop, change_networks, megabytes, milliseconds,
     percentile, say, wait_for_rest,
 };
 use netns_tests::peers::machine;
@@ -105,9 +105,13 @@ fn floor(load: &Load) -> Result<Vec<String>, LabError> {
     let underlay = Underlay::new(Shape::OneSwitch, Stack::Dual)?;
     let machine = machine(&underlay, 2)?;
     let link = lab::kernel_view::link(&machine.namespace, "eth0")?;
-    let hop = (link.map_or(0, |link| link.ifindex), FROM);
+    add_hop(
+        &machine.namespace,
+        link.map_or(0, |link| link.ifindex),
+        FROM,
+    )?;
     let networks: Vec<Ipv4Addr> = (0..load.count()).map(network).collect();
-    let change = |put| change_networks(&machine.namespace, hop, &networks, put);
+    let change = |put| change_networks(&machine.namespace, &networks, put);
     let (announced, withdrawn, again) = (change(true)?, change(false)?, change(true)?);
     let mut cells = vec!["floor".to_owned(), load.count().to_string()];
     for time in [announced, withdrawn, again] {

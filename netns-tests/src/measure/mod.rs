@@ -19,8 +19,8 @@ pub use contender::{Contender, Rival};
 pub use etcd::EtcdClient;
 pub use fib::{FibGauge, settled};
 pub use floor::{
-    add_foreign_neighbours, add_foreign_routes, change_networks, delete_routes, install, prepare,
-    put_routes,
+    add_foreign_neighbours, add_foreign_routes, add_hop, change_networks, delete_routes, install,
+    prepare, put_routes,
 };
 pub use gate::Gate;
 pub use process::Usage;
