@@ -76,3 +76,16 @@ fn planning_has_no_runtime_and_stores_no_netlink() {
         assert!(!dependencies["twill"].contains(library), "twill: {library}");
     }
 }
+
+#[test]
+fn the_speaker_is_pure_and_the_codec_of_the_simulated_peers_reads_nothing_in_a_daemon() {
+    let dependencies = dependencies();
+    for library in ["tokio", "socket2", "netlink-sys", "rtnetlink"] {
+        assert!(!dependencies["bgp"].contains(library), "bgp: {library}");
+    }
+    let users = dependencies
+        .iter()
+        .filter(|(_, all)| all.contains("zettabgp"));
+    let users: Vec<&str> = users.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(users, ["netns-tests"]);
+}

@@ -1,9 +1,21 @@
 //! Twill speaks BGP with itself and with BIRD, FRR, GoBGP, ExaBGP and OpenBGPD.
 //!
 //! - `harness`: the five and the raw peer understand each other without Twill: what the other modules build on.
+//! - `interop`: Twill with each of the five: sessions, families, keys, timers.
+//! - `graceful`: restarts, Twill's and theirs, with routes kept.
+//! - `mesh`: nodes that find each other by their leases; nodes that lie, nodes that are dead.
+//! - `loss`: 0 lost of 2,000 pings over restarts, the peers being Twill, BIRD and FRR.
+//! - `policy`: changed policies, limits, drain, shutdown, next hops that cannot be reached.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "the times are the answer")]
 
+mod graceful;
 mod harness;
+mod interop;
+mod loss;
+mod mesh;
+mod policy;
+mod scene;
 
 use netns_tests::peers::Brand;
 use std::panic::{AssertUnwindSafe, catch_unwind};
