@@ -3,6 +3,7 @@
 mod agent;
 mod atomic_file;
 mod backend;
+mod bgp;
 mod capability;
 mod cli;
 mod config;

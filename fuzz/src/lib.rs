@@ -9,6 +9,12 @@ mod targets;
 // The daemon is a program, not a library: these files of it are built here once more.
 #[path = "../../daemon/src/atomic_file.rs"]
 mod atomic_file;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "what the daemon does with it is not done here"
+)]
+mod config;
 #[expect(dead_code, reason = "one function of the file is of interest here")]
 #[path = "../../daemon/src/subnet_env.rs"]
 mod subnet_env;
@@ -18,6 +24,6 @@ mod topic;
 
 pub use mutate::Mutator;
 pub use targets::{
-    TARGETS, control_question, lease_key, lease_value, netlink, network_config, nftables,
-    subnet_env, vtep_data,
+    TARGETS, bgp_config, control_question, lease_key, lease_value, netlink, network_config,
+    nftables, subnet_env, vtep_data,
 };

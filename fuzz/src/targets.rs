@@ -6,7 +6,7 @@ use vxlan::Vtep;
 use crate::topic::Topic;
 
 /// All targets by name. One for another protocol is a function below and a line here.
-pub const TARGETS: [(&str, fn(&[u8])); 8] = [
+pub const TARGETS: [(&str, fn(&[u8])); 9] = [
     ("network_config", network_config),
     ("lease_key", lease_key),
     ("lease_value", lease_value),
@@ -15,6 +15,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 8] = [
     ("nftables", nftables),
     ("subnet_env", subnet_env),
     ("control_question", control_question),
+    ("bgp_config", bgp_config),
 ];
 
 /// The network config of the store. Its pools give out blocks that fit them.
@@ -97,6 +98,14 @@ pub fn subnet_env(data: &[u8]) {
 pub fn control_question(data: &[u8]) {
     if let Some(topic) = Topic::asked(data) {
         assert_eq!(data.trim_ascii(), topic.name().as_bytes());
+    }
+}
+
+/// A configuration with a `[bgp]` table. What is refused is named on one line.
+pub fn bgp_config(data: &[u8]) {
+    let table = String::from_utf8_lossy(data).parse::<toml::Table>();
+    if let Some(Err(refused)) = table.ok().as_ref().and_then(crate::config::read) {
+        is_short(&refused);
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use crate::entry::{Hop, NexthopId, Route, RouteKey};
+use crate::entry::{Listed, Nexthop, NexthopId, Route, RouteKey};
 use crate::link::{IfIndex, Mac, VxlanDevice};
 use crate::sysctl::Sysctl;
 
@@ -16,7 +16,7 @@ use crate::sysctl::Sysctl;
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(
     missing_docs,
-    reason = "the fields are those of `Entry`, `Hop` and `Route`"
+    reason = "the fields are those of `Entry`, `Nexthop` and `Route`"
 )]
 pub enum Change {
     /// Make the device, adjust it, or make it again, whichever it takes from
@@ -53,7 +53,7 @@ pub enum Change {
     /// Add or replace a nexthop object.
     PutNexthop {
         id: NexthopId,
-        hop: Hop,
+        nexthop: Nexthop,
         replace: bool,
     },
     /// Delete a nexthop object.
@@ -105,14 +105,11 @@ impl fmt::Display for Change {
             Change::RemoveFdb { link, mac, dst } => {
                 write!(f, "removal of FDB entry {mac} to {dst} on link {link}")
             }
-            Change::PutNexthop { id, hop, .. } => {
-                write!(
-                    f,
-                    "nexthop {} via {} on link {}",
-                    id.0, hop.gateway, hop.link
-                )
-            }
-            Change::RemoveNexthop { id } => write!(f, "removal of nexthop {}", id.0),
+            Change::PutNexthop { id, nexthop, .. } => match nexthop {
+                Nexthop::Hop(hop) => write!(f, "nexthop {id} via {hop}"),
+                Nexthop::Group(members) => write!(f, "nexthop {id}, group of {}", Listed(members)),
+            },
+            Change::RemoveNexthop { id } => write!(f, "removal of nexthop {id}"),
             Change::PutRoute { key, .. } => write!(f, "route {} metric {}", key.prefix, key.metric),
             Change::RemoveRoute { key, .. } => {
                 write!(f, "removal of route {} metric {}", key.prefix, key.metric)

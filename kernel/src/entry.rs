@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnetwork::IpNetwork;
 
@@ -23,6 +24,8 @@ pub enum Entry {
     Fdb(IfIndex, Mac, IpAddr),
     /// A hop that routes can name.
     Hop(HopName, Hop),
+    /// Several hops that routes can name together, each with the same share.
+    Group(GroupName, Vec<HopName>),
     /// A route.
     Route(RouteKey, To),
 }
@@ -42,6 +45,8 @@ pub enum Key {
     Fdb(IfIndex, Mac),
     /// A hop by name.
     Hop(HopName),
+    /// A group of hops by name.
+    Group(GroupName),
     /// A route by destination and metric.
     Route(RouteKey),
 }
@@ -56,6 +61,7 @@ impl Entry {
             Entry::Neighbour(link, ip, _) => Key::Neighbour(*link, *ip),
             Entry::Fdb(link, mac, _) => Key::Fdb(*link, *mac),
             Entry::Hop(name, _) => Key::Hop(*name),
+            Entry::Group(name, _) => Key::Group(*name),
             Entry::Route(key, _) => Key::Route(*key),
         }
     }
@@ -66,7 +72,14 @@ impl Entry {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct HopName(pub IpAddr);
 
-/// Where packets go next.
+/// The name by which routes refer to several hops together: a number that the
+/// wisher gives, one for each set of hops. Routes follow when the group of that
+/// name gets other hops.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct GroupName(pub u32);
+
+/// Where packets go next. The gateway of an IPv4 route may be an IPv6 address
+/// (RFC 8950).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Hop {
     /// The next machine's (or VTEP's) address.
@@ -81,6 +94,25 @@ pub struct Hop {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NexthopId(pub u32);
 
+/// What a nexthop object holds.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Nexthop {
+    /// One hop.
+    Hop(Hop),
+    /// Other objects, each of one hop, that share the packets evenly. Their
+    /// numbers are in order.
+    Group(Vec<NexthopId>),
+}
+
+/// The family of a route's destination.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
 /// A route's destination and metric; the table is always `main`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct RouteKey {
@@ -91,6 +123,15 @@ pub struct RouteKey {
 }
 
 impl RouteKey {
+    /// A route to `prefix` with this metric; 0 is the kernel's own default of
+    /// its family.
+    pub fn with_metric(prefix: IpNetwork, metric: u32) -> RouteKey {
+        match metric {
+            0 => RouteKey::with_default_metric(prefix),
+            metric => RouteKey { prefix, metric },
+        }
+    }
+
     /// A route to `prefix` with the kernel's own default metric of its family.
     pub fn with_default_metric(prefix: IpNetwork) -> RouteKey {
         let metric = if prefix.is_ipv4() { 0 } else { 1024 };
@@ -111,12 +152,14 @@ impl RouteKey {
 pub enum To {
     /// Through the hop of this name.
     Via(HopName),
+    /// Through the hops of the group of this name, a share of the packets each.
+    Over(GroupName),
     /// Nowhere: the sender is told so (`RTN_UNREACHABLE`).
     Unreachable,
 }
 
 /// A route as the kernel has it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Route {
     /// Where it leads.
     pub target: RouteTarget,
@@ -125,16 +168,18 @@ pub struct Route {
 }
 
 /// Where a route of the kernel leads.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum RouteTarget {
     /// Through a nexthop object.
     Nexthop(NexthopId),
     /// Through a gateway of its own.
     Gateway(Hop),
+    /// Through several gateways of its own, in order and with even shares.
+    Gateways(Arc<[Hop]>),
     /// Nowhere, and the sender is told so.
     Unreachable,
-    /// Something that we never install: several hops, a bare device, a
-    /// blackhole.
+    /// Something that we never install: a bare device, a blackhole, uneven
+    /// shares.
     Other,
 }
 
@@ -156,13 +201,46 @@ fn protocol_name(protocol: u8) -> Option<&'static str> {
     })
 }
 
+impl fmt::Display for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on link {}", self.gateway, self.link)
+    }
+}
+
+impl fmt::Display for NexthopId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for Nexthop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Nexthop::Hop(hop) => hop.fmt(f),
+            Nexthop::Group(members) => write!(f, "a group of {}", Listed(members)),
+        }
+    }
+}
+
+/// Things with commas between them.
+pub(crate) struct Listed<'a, T>(pub(crate) &'a [T]);
+
+impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, item) in self.0.iter().enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            write!(f, "{comma}{item}")?;
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.target {
+        match &self.target {
             RouteTarget::Nexthop(id) => write!(f, "a route by nexthop {}", id.0)?,
-            RouteTarget::Gateway(hop) => {
-                write!(f, "a route via {} on link {}", hop.gateway, hop.link)?;
-            }
+            RouteTarget::Gateway(hop) => write!(f, "a route via {hop}")?,
+            RouteTarget::Gateways(hops) => write!(f, "a route via {}", Listed(hops))?,
             RouteTarget::Unreachable => f.write_str("an unreachable route")?,
             RouteTarget::Other => f.write_str("another kind of route")?,
         }
@@ -182,6 +260,7 @@ impl fmt::Display for Key {
             Key::Neighbour(link, ip) => write!(f, "neighbour {ip} on link {link}"),
             Key::Fdb(link, mac) => write!(f, "FDB entry {mac} on link {link}"),
             Key::Hop(HopName(ip)) => write!(f, "nexthop {ip}"),
+            Key::Group(GroupName(number)) => write!(f, "nexthop group {number}"),
             Key::Route(key) => write!(f, "route {} metric {}", key.prefix, key.metric),
         }
     }

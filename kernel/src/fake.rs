@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use crate::change::{Change, Refusal};
-use crate::entry::{Hop, NexthopId, Route, RouteKey, RouteTarget};
+use crate::entry::{Nexthop, NexthopId, Route, RouteKey, RouteTarget};
 use crate::link::{Address, IfIndex, Link, Mac, VxlanDevice};
-use crate::speaker::{Dump, Interest, Kernel, KernelError, Notification};
+use crate::speaker::{Dump, Interest, Kernel, KernelError, Notification, Resolved};
 use crate::sysctl::Sysctl;
 
 /// Holds tables as the kernel would, refuses what the kernel would refuse, and
@@ -22,9 +22,11 @@ pub struct FakeKernel {
     /// FDB entries.
     pub fdb: BTreeMap<(IfIndex, Mac), IpAddr>,
     /// Nexthop objects with their protocol.
-    pub nexthops: BTreeMap<NexthopId, (Hop, u8)>,
+    pub nexthops: BTreeMap<NexthopId, (Nexthop, u8)>,
     /// Routes.
     pub routes: BTreeMap<RouteKey, Route>,
+    /// What [`Kernel::resolve`] answers.
+    pub ways: BTreeMap<IpAddr, Resolved>,
     /// Sysctls.
     pub sysctls: BTreeMap<Sysctl, u32>,
     /// The protocol of the nexthop objects that are put.
@@ -92,17 +94,12 @@ impl FakeKernel {
             Change::RemoveFdb { link, mac, .. } => {
                 self.fdb.remove(&(*link, *mac));
             }
-            Change::PutNexthop { id, hop, replace } => {
-                if !replace && self.nexthops.contains_key(id) {
-                    return Err(libc::EEXIST);
-                }
-                self.nexthops.insert(*id, (*hop, self.protocol));
-            }
-            Change::RemoveNexthop { id } => {
-                self.nexthops.remove(id).ok_or(libc::ENOENT)?;
-                self.routes
-                    .retain(|_, route| route.target != RouteTarget::Nexthop(*id));
-            }
+            Change::PutNexthop {
+                id,
+                nexthop,
+                replace,
+            } => self.put_nexthop(*id, nexthop, *replace)?,
+            Change::RemoveNexthop { id } => self.remove_nexthop(*id)?,
             Change::PutRoute {
                 key,
                 route,
@@ -139,6 +136,42 @@ impl FakeKernel {
         self.links.insert(index, link);
     }
 
+    /// A group needs its members, and kinds do not replace each other.
+    fn put_nexthop(&mut self, id: NexthopId, nexthop: &Nexthop, replace: bool) -> Result<(), i32> {
+        let kind = std::mem::discriminant::<Nexthop>;
+        let there = self.nexthops.get(&id).map(|(there, _)| there);
+        if !replace && there.is_some() {
+            return Err(libc::EEXIST);
+        }
+        let is_hop = |id| matches!(self.nexthops.get(id), Some((Nexthop::Hop(_), _)));
+        let members_are_there = match nexthop {
+            Nexthop::Hop(_) => true,
+            Nexthop::Group(members) => !members.is_empty() && members.iter().all(is_hop),
+        };
+        if !members_are_there || there.is_some_and(|there| kind(there) != kind(nexthop)) {
+            return Err(libc::EINVAL);
+        }
+        self.nexthops.insert(id, (nexthop.clone(), self.protocol));
+        Ok(())
+    }
+
+    /// Its groups go on without it, if they have others, and its routes go.
+    fn remove_nexthop(&mut self, id: NexthopId) -> Result<(), i32> {
+        self.nexthops.remove(&id).ok_or(libc::ENOENT)?;
+        let target = RouteTarget::Nexthop(id);
+        self.routes.retain(|_, route| route.target != target);
+        let mut empty = Vec::new();
+        for (group, (nexthop, _)) in &mut self.nexthops {
+            if let Nexthop::Group(members) = nexthop {
+                members.retain(|member| *member != id);
+                empty.extend(members.is_empty().then_some(*group));
+            }
+        }
+        empty
+            .into_iter()
+            .try_for_each(|group| self.remove_nexthop(group))
+    }
+
     fn put_route(&mut self, key: &RouteKey, route: &Route, replace: bool) -> Result<(), i32> {
         if let RouteTarget::Nexthop(id) = route.target
             && !self.nexthops.contains_key(&id)
@@ -148,7 +181,7 @@ impl FakeKernel {
         if !replace && self.routes.contains_key(key) {
             return Err(libc::EEXIST);
         }
-        self.routes.insert(*key, *route);
+        self.routes.insert(*key, route.clone());
         Ok(())
     }
 }
@@ -188,13 +221,16 @@ impl Kernel for FakeKernel {
                 .filter(|(k, _)| listed(&k.0))
                 .map(|(k, v)| (*k, *v))
                 .collect(),
-            nexthops: Some(ours.map(|(id, (hop, _))| (*id, *hop)).collect()),
+            nexthops: Some(
+                ours.map(|(id, (nexthop, _))| (*id, nexthop.clone()))
+                    .collect(),
+            ),
             foreign_nexthops: foreign.map(|(id, _)| *id).collect(),
             routes: self
                 .routes
                 .iter()
                 .filter(|(_, r)| mine(r.protocol))
-                .map(|(k, r)| (*k, *r))
+                .map(|(k, r)| (*k, r.clone()))
                 .collect(),
             sysctls: self.sysctls.iter().map(|(k, v)| (k.clone(), *v)).collect(),
         })
@@ -223,6 +259,14 @@ impl Kernel for FakeKernel {
 
     fn listen(&mut self) -> Result<(), KernelError> {
         Ok(())
+    }
+
+    fn resolve(
+        &mut self,
+        addresses: &[IpAddr],
+    ) -> Result<Vec<(IpAddr, Option<Resolved>)>, KernelError> {
+        let way = |address: &IpAddr| (*address, self.ways.get(address).copied());
+        Ok(addresses.iter().map(way).collect())
     }
 
     async fn notifications(&mut self) -> Result<Vec<Notification>, KernelError> {

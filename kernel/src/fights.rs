@@ -105,11 +105,6 @@ impl<K: Ord + Clone> Fights<K> {
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.waiting.values().min().copied()
     }
-
-    /// How many keys wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
-    }
 }
 
 #[cfg(test)]
@@ -183,6 +178,6 @@ mod tests {
         }
         assert!(fights.has_to_wait(&1));
         assert_eq!(fights.forgive(), [1]);
-        assert_eq!((fights.waiting(), fights.repaired(1, now)), (0, 1));
+        assert_eq!((fights.waiting.len(), fights.repaired(1, now)), (0, 1));
     }
 }

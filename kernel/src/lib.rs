@@ -20,12 +20,16 @@ mod netlink;
 mod nexthops;
 mod nftables;
 mod reconcile;
+mod routes;
 mod speaker;
 mod sysctl;
 
 pub use change::{Change, Refusal};
-pub use delta::{Contest, Delta, Due, State, Wrong};
-pub use entry::{Entry, Hop, HopName, Key, NexthopId, Route, RouteKey, RouteTarget, To};
+pub use delta::{Contest, Delta, Due, State, Wish};
+pub use entry::{
+    Entry, Family, GroupName, Hop, HopName, Key, Nexthop, NexthopId, Route, RouteKey, RouteTarget,
+    To,
+};
 pub use fake::FakeKernel;
 pub use link::{Address, IfIndex, Link, Mac, OUR_ALIAS, ParseMacError, VxlanDevice};
 pub use netlink::{Carried, Netlink, NetlinkOptions, Reader, Worker};
@@ -34,8 +38,9 @@ pub use nftables::{
     NfTablesNotification, ParseTableNameError, Reason, TableDrift, TableName, TableState,
     TunnelGuard, legacy_iptables_tables,
 };
-pub use reconcile::{Detail, Fight, Ownership, Reconciler, Row, Scope, Status};
-pub use speaker::{Dump, Interest, Kernel, KernelError, Notification};
+pub use reconcile::{Detail, Fight, Held, Ownership, Reconciler, Row, Scope, Status};
+pub use routes::RouteDump;
+pub use speaker::{Dump, Interest, Kernel, KernelError, Notification, Resolved};
 pub use sysctl::Sysctl;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]

@@ -114,7 +114,7 @@ pub struct Link {
 }
 
 /// The settings of a VXLAN device (`ip link add … type vxlan`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct VxlanDevice {
     /// Segment id, 1 to 2^24 - 1.
     pub vni: u32,
@@ -164,6 +164,11 @@ pub struct Address {
     pub link: IfIndex,
     /// The address with its prefix length.
     pub network: IpNetwork,
+}
+
+/// Whether an address is an IPv6 one that means something on one link only.
+pub(crate) fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::net::IpAddr;
 
 use crate::change::{Change, Refusal};
-use crate::entry::{Hop, NexthopId, Route, RouteKey};
+use crate::entry::{Hop, Nexthop, NexthopId, Route, RouteKey};
 use crate::link::{Address, IfIndex, Link, Mac};
+use crate::routes::RouteDump;
 use crate::sysctl::Sysctl;
 
 /// What a dump shall contain.
@@ -30,11 +31,11 @@ pub struct Dump {
     pub fdb: Vec<((IfIndex, Mac), IpAddr)>,
     /// Nexthop objects of our protocol; `None` when this kernel has no such
     /// objects (before Linux 5.3).
-    pub nexthops: Option<Vec<(NexthopId, Hop)>>,
+    pub nexthops: Option<Vec<(NexthopId, Nexthop)>>,
     /// Ids of nexthop objects of others.
     pub foreign_nexthops: Vec<NexthopId>,
     /// Routes.
-    pub routes: Vec<(RouteKey, Route)>,
+    pub routes: RouteDump,
     /// Sysctls that could be read.
     pub sysctls: Vec<(Sysctl, u32)>,
 }
@@ -58,10 +59,11 @@ pub enum Notification {
     Fdb(IfIndex, Mac, IpAddr),
     /// An FDB entry is gone.
     FdbGone(IfIndex, Mac),
-    /// A nexthop object is there; its protocol is the last value. It has no hop
-    /// when it is a group or a blackhole.
-    Nexthop(NexthopId, Option<Hop>, u8),
-    /// A nexthop object is gone, and with it every route that named it.
+    /// A nexthop object is there; its protocol is the last value. It has no
+    /// content when it is something that we never make, as a blackhole.
+    Nexthop(NexthopId, Option<Nexthop>, u8),
+    /// A nexthop object is gone, and with it every route that named it. Groups
+    /// go on with their other members, and are told of if somebody removed it.
     NexthopGone(NexthopId),
     /// A route is there; `replaced` when it took the place of another one.
     Route {
@@ -74,11 +76,26 @@ pub enum Notification {
     },
     /// A route is gone.
     RouteGone(RouteKey, Route),
+    /// Routes that are not ours have come, gone or changed, or links or addresses
+    /// have, with which routes go in silence: other ways may lead to a next hop.
+    /// One for however many there were, and only if
+    /// [`asked for`](crate::Reader::watch_foreign_routes).
+    ForeignRoutes,
     /// A sysctl has this value.
     Sysctl(Sysctl, u32),
     /// The kernel said more than we could take in, or a table changed each time
     /// that it was read: only a dump tells the state.
     Overrun,
+}
+
+/// The way to an address as the kernel would go it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Resolved {
+    /// Where packets go next: the gateway is the address itself when that is
+    /// on-link, else the router's.
+    pub hop: Hop,
+    /// The metric of the route that leads there.
+    pub metric: u32,
 }
 
 /// Why the kernel could not be spoken to at all; a refused change is a
@@ -118,6 +135,13 @@ pub trait Kernel {
     /// Has the kernel tell of changes from here on. What changed before is seen
     /// by a dump only.
     fn listen(&mut self) -> Result<(), KernelError>;
+
+    /// The way to each address that a route of another protocol than ours leads
+    /// to; see [`Reader::resolve`](crate::Reader::resolve).
+    fn resolve(
+        &mut self,
+        addresses: &[IpAddr],
+    ) -> Result<Vec<(IpAddr, Option<Resolved>)>, KernelError>;
 
     /// Waits for notifications, and returns all that are there. Changes that
     /// this speaker made itself are left out where the kernel lets us tell.

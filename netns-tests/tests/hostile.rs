@@ -391,7 +391,7 @@ const BAD_CONFIGS: [(&str, &[&str]); 8] = [
     ),
     (
         r#"{"Network":"10.244.0.0/16","Backend":{"Type":"udp"}}"#,
-        &["Backend.Type is \"udp\"", "vxlan and host-gw"],
+        &["Backend.Type is \"udp\"", "vxlan, host-gw and bgp"],
     ),
     (
         r#"{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan","VNI":16777216}}"#,

@@ -72,6 +72,24 @@ fn by_direct_routes_and_dual_stack() {
 }
 
 #[test]
+fn by_bgp_and_ipv4() {
+    let network = three_nodes(Shape::OneSwitch, Stack::V4, r#"{"Type":"bgp"}"#);
+    every_pod_reaches_every_pod(&network, 1500);
+}
+
+#[test]
+fn by_bgp_and_ipv6() {
+    let network = three_nodes(Shape::OneSwitch, Stack::V6, r#"{"Type":"bgp"}"#);
+    every_pod_reaches_every_pod(&network, 1500);
+}
+
+#[test]
+fn by_bgp_and_dual_stack() {
+    let network = three_nodes(Shape::OneSwitch, Stack::Dual, r#"{"Type":"bgp"}"#);
+    every_pod_reaches_every_pod(&network, 1500);
+}
+
+#[test]
 fn direct_routing_takes_the_link_where_there_is_one_and_vxlan_elsewhere() {
     let network = three_nodes(
         Shape::TwoSubnets,

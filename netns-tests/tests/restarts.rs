@@ -84,6 +84,16 @@ fn killing_and_restarting_loses_no_ping_by_direct_routes() {
 }
 
 #[test]
+fn killing_and_restarting_loses_no_ping_by_bgp() {
+    nothing_is_lost("bgp", kill, the_same);
+}
+
+#[test]
+fn stopping_and_restarting_loses_no_ping_by_bgp() {
+    nothing_is_lost("bgp", terminate, the_same);
+}
+
+#[test]
 fn stopping_and_restarting_loses_no_ping_over_vxlan() {
     nothing_is_lost("vxlan", terminate, the_same);
 }

@@ -42,7 +42,7 @@ fn crates_know_only_what_the_architecture_lets_them_know() {
         ("vxlan", &["kernel"]),
         ("lab", &[]),
         ("netns-tests", &["lab"]),
-        ("twill", &["kernel", "lab", "subnet-alloc", "vxlan"]),
+        ("twill", &["bgp", "kernel", "lab", "subnet-alloc", "vxlan"]),
     ];
     let dependencies = dependencies();
     let ours: BTreeSet<String> = dependencies.keys().cloned().collect();

@@ -470,7 +470,7 @@ fn a_wrong_authority_and_a_missing_client_certificate_are_named() {
             // Who sees it first decides on the words: "BadCertificate", or a closed connection and our guess.
             "ertificate",
         ),
-        ("ours-ca.pem", Some("theirs"), "certificate"),
+        ("ours-ca.pem", Some("theirs"), "ertificate"),
     ] {
         let mut args = vec!["--etcd-cafile".to_owned(), file(ca)];
         for (flag, end) in [("--etcd-certfile", "pem"), ("--etcd-keyfile", "key")] {

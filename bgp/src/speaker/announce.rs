@@ -95,10 +95,10 @@ fn route_changes<P: Net>(changes: &[Change<P>]) -> Vec<RouteChange> {
     let change = |change: &Change<P>| {
         let prefix = change.prefix.into();
         match (hops.of(&change.old), hops.of(&change.new)) {
-            (old, Some(new)) if old.as_ref() != Some(&new) => {
-                Some(RouteChange::Install { prefix, hops: new })
+            (was, Some(hops)) if was.as_ref() != Some(&hops) => {
+                Some(RouteChange::Install { prefix, hops, was })
             }
-            (Some(_), None) => Some(RouteChange::Remove { prefix }),
+            (Some(was), None) => Some(RouteChange::Remove { prefix, was }),
             _ => None,
         }
     };

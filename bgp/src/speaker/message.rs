@@ -91,11 +91,15 @@ pub enum RouteChange {
         prefix: Prefix,
         /// Where to: one, or several that share the load. Equal lists are often the same in memory.
         hops: Arc<[Hop]>,
+        /// Where to before.
+        was: Option<Arc<[Hop]>>,
     },
     /// Packets for the prefix go nowhere by us.
     Remove {
         /// Which.
         prefix: Prefix,
+        /// Where to before.
+        was: Arc<[Hop]>,
     },
 }
 

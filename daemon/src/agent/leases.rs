@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use kernel::{Entry, Key};
+use kernel::{Entry, Key, RouteKey};
 use subnet_alloc::{Block, Lease, LeaseEvent};
 
-use crate::backend::{Remote, Skipped};
+use crate::backend::{Backend, Remote, Skipped};
 
 use super::rivals::rivals_among;
 use super::{Agent, Notice};
@@ -81,7 +81,12 @@ impl Agent {
                     .flat_map(|(block, remote)| self.entries_of(block, remote)),
             );
         }
-        let mut stale: BTreeSet<Key> = self.reconciler.wanted_keys().collect();
+        let learned = |key: &Key| self.local.backend == Backend::Bgp && is_learned(key);
+        let mut stale: BTreeSet<Key> = self
+            .reconciler
+            .wanted_keys()
+            .filter(|key| !learned(key))
+            .collect();
         for entry in &entries {
             stale.remove(&entry.key());
         }
@@ -263,6 +268,9 @@ impl Agent {
         let entries = remote
             .as_ref()
             .map_or_else(Vec::new, |remote| self.entries_of(&block, remote));
+        if self.local.backend == Backend::Bgp {
+            self.changed.insert(block);
+        }
         let old = match remote {
             Some(remote) => self.remotes.insert(block, remote),
             None => self.remotes.remove(&block),
@@ -333,6 +341,17 @@ struct News {
     vanished: Vec<Block>,
     skipped: Vec<(Block, Skipped)>,
     namesakes: Vec<Block>,
+}
+
+/// Whether peers are behind this, when they are what routes are learned from.
+/// Leases ask for nothing but the route that catches what the own block does not
+/// use.
+fn is_learned(key: &Key) -> bool {
+    match key {
+        Key::Route(key) => *key != RouteKey::of_last_resort(key.prefix),
+        Key::Hop(_) | Key::Group(_) => true,
+        _ => false,
+    }
 }
 
 /// The older lease first, so that the younger one has the last word.

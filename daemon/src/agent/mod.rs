@@ -23,7 +23,8 @@ use kernel::{
 };
 use subnet_alloc::{Block, Lease, LeaseEvent};
 
-use crate::backend::{Devices, Local, Remote, Skipped};
+use crate::backend::{Backend, Devices, Local, Remote, Skipped};
+use crate::bgp::fabric::{Held, Wish};
 
 use vanished::Vanished;
 
@@ -49,6 +50,10 @@ pub(crate) enum Input {
     Local(Box<Local>),
     /// The entries of vanished leases stay for another time.
     Grace(Grace),
+    /// What peers announce shall be in the kernel like this.
+    Learned(Vec<Wish>),
+    /// These stale routes stay.
+    Hold(Held),
     /// Somebody doubts that the view of the kernel is right.
     Doubt,
 }
@@ -67,6 +72,8 @@ pub(crate) enum Output {
     Refused(Vec<(Change, Refusal)>),
     /// Tell the operator something.
     Notice(Notice),
+    /// What has become of other nodes' leases, for whoever speaks BGP with them.
+    Nodes(Vec<(Block, Option<Remote>)>),
 }
 
 /// What an operator should know: never one for each lease.
@@ -107,6 +114,8 @@ const CHANGES_AT_ONCE: usize = 2048;
 /// Dumps on demand are at least this far apart: a flapping link must not keep
 /// the daemon busy.
 const DUMP_PAUSE: Duration = Duration::from_millis(100);
+/// A dead peer keeps the daemon from being ready for no longer than this.
+const PEERS_PATIENCE: Duration = Duration::from_secs(5);
 /// However quiet the kernel is, it is read again after this long.
 const DUMP_PERIOD: Duration = Duration::from_secs(600);
 
@@ -140,8 +149,15 @@ pub(crate) struct Agent {
     /// All that the first listing asks for is in the kernel.
     ready: bool,
     last_dump: Option<Instant>,
-    /// Batches of changes that the kernel has not answered yet.
-    on_their_way: usize,
+    /// Leases of other nodes that have changed, with the backend that speaks to
+    /// them.
+    changed: BTreeSet<Block>,
+    /// Which stale routes stay.
+    held: Held,
+    /// Peers have said what they have to say, or there was time enough.
+    heard: bool,
+    /// Until then they have time.
+    patience: Option<Instant>,
     refused: Vec<(Change, Refusal)>,
     notices: VecDeque<Notice>,
     counts: Counts,
@@ -170,7 +186,10 @@ impl Agent {
             listed: false,
             ready: false,
             last_dump: None,
-            on_their_way: 0,
+            changed: BTreeSet::new(),
+            held: Held::default(),
+            heard: false,
+            patience: None,
             refused: Vec::new(),
             notices: VecDeque::new(),
             counts: Counts::default(),
@@ -188,6 +207,8 @@ impl Agent {
             Input::Own(lease) => self.own = Some(lease),
             Input::Local(local) => self.handle_local(*local),
             Input::Grace(grace) => self.grace = grace,
+            Input::Learned(wishes) => self.handle_learned(wishes),
+            Input::Hold(held) => self.handle_hold(held, now),
             Input::Doubt => {
                 self.links_due = true;
                 self.reconciler.doubt();
@@ -208,21 +229,23 @@ impl Agent {
         if let Some(notice) = self.notices.pop_front() {
             return Some(Output::Notice(notice));
         }
+        if self.dumped && !self.changed.is_empty() {
+            return Some(Output::Nodes(self.changes_of_nodes()));
+        }
         if std::mem::take(&mut self.links_due) {
             return Some(Output::ReadLinks);
         }
         if self.is_dump_due(now) {
             return Some(Output::Dump(self.reconciler.interest(!self.dumped)));
         }
-        if !self.dumped || self.on_their_way >= self.room() {
+        if !self.dumped || self.reconciler.on_their_way() >= self.room() {
             return None;
         }
         let changes = self.pending(now);
         if !changes.is_empty() {
-            self.on_their_way += 1;
             return Some(Output::Apply(changes));
         }
-        self.ready |= self.on_their_way == 0
+        self.ready |= self.reconciler.on_their_way() == 0
             && self.listed
             && !self.reconciler.needs_dump()
             && self.reconciler.has_its_devices();
@@ -232,11 +255,13 @@ impl Agent {
     /// When something has to be done even if nothing happens.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let periodic = self.last_dump.map(|last| last + DUMP_PERIOD);
-        let wants_dump = self.on_their_way == 0 && self.reconciler.needs_dump();
+        let wants_dump = self.reconciler.on_their_way() == 0 && self.reconciler.needs_dump();
         let dump = self.next_dump().filter(|_| wants_dump);
+        let patience = self.patience.filter(|_| self.waits_for_peers());
         let vanished = self.vanished.next_due(self.grace_of_each());
         [
             dump,
+            patience,
             self.reconciler.next_due(),
             periodic,
             vanished,
@@ -256,11 +281,18 @@ impl Agent {
         if self.removals_wait.is_some_and(|until| until <= now) {
             self.removals_wait = None;
         }
+        self.heard |= self.patience.is_some_and(|until| until <= now);
     }
 
-    /// All that the first complete listing asks for is in the kernel.
+    /// All that the first complete listing asks for is in the kernel, and what
+    /// peers told in their first seconds.
     pub(crate) fn is_ready(&self) -> bool {
-        self.ready
+        self.ready && !self.waits_for_peers()
+    }
+
+    /// Peers have still time to say what they have to say.
+    pub(crate) fn waits_for_peers(&self) -> bool {
+        self.local.backend == Backend::Bgp && !self.heard
     }
 
     /// This node's side of the data plane.
@@ -274,17 +306,21 @@ impl Agent {
     }
 
     fn pending(&mut self, now: Instant) -> Vec<Change> {
-        let scope = if self.listed && self.removals_wait.is_none() {
+        // Before it is known who the peers are, all that is stale may be theirs.
+        let knows_peers = self.local.backend != Backend::Bgp || self.patience.is_some();
+        let scope = if !self.listed || !knows_peers || self.removals_wait.is_some() {
+            Scope::PutsOnly
+        } else if self.held.is_over() {
             Scope::All
         } else {
-            Scope::PutsOnly
+            Scope::Held(&self.held)
         };
         self.reconciler.pending(now, scope, CHANGES_AT_ONCE)
     }
 
     /// What is on its way is not in a dump for sure.
     fn is_dump_due(&self, now: Instant) -> bool {
-        self.on_their_way == 0
+        self.reconciler.on_their_way() == 0
             && self.reconciler.needs_dump()
             && self.next_dump().is_none_or(|due| due <= now)
     }
@@ -326,7 +362,6 @@ impl Agent {
     }
 
     fn handle_applied(&mut self, changes: &[Change], refusals: &[Refusal], now: Instant) {
-        self.on_their_way = self.on_their_way.saturating_sub(1);
         let devices = |change: &Change| {
             matches!(
                 change,
@@ -337,6 +372,28 @@ impl Agent {
         self.counts.changes += changes.len() as u64 - refusals.len() as u64;
         self.counts.refusals += refusals.len() as u64;
         self.refused = self.reconciler.settle(changes, refusals, now);
+    }
+
+    fn handle_learned(&mut self, wishes: Vec<Wish>) {
+        for wish in wishes {
+            match wish {
+                Wish::Want(entry) => self.reconciler.want(entry),
+                Wish::Unwant(key) => self.reconciler.unwant(&key),
+            }
+        }
+    }
+
+    fn handle_hold(&mut self, held: Held, now: Instant) {
+        self.heard |= held.is_over();
+        self.patience.get_or_insert(now + PEERS_PATIENCE);
+        self.held = held;
+    }
+
+    fn changes_of_nodes(&mut self) -> Vec<(Block, Option<Remote>)> {
+        let blocks = std::mem::take(&mut self.changed).into_iter();
+        blocks
+            .map(|block| (block, self.remotes.get(&block).cloned()))
+            .collect()
     }
 
     fn handle_local(&mut self, local: Local) {
@@ -394,6 +451,10 @@ impl Agent {
     /// A first listing that would take most routes away tells rather of a store
     /// that lost its leases than of nodes that all left meanwhile.
     fn doubt_a_first_listing(&mut self, now: Instant) {
+        if self.local.backend == Backend::Bgp {
+            // Routes come from peers, and what is stale waits for them.
+            return;
+        }
         let (stale, known) = self.reconciler.stale_routes();
         let grace = self.grace.of(stale, known);
         if vanished::is_most(stale, known) && !grace.is_zero() {

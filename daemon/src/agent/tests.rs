@@ -96,6 +96,7 @@ impl World {
                     let refusals = self.kernel.apply(&changes).unwrap();
                     Input::Applied(changes, refusals)
                 }
+                Output::Nodes(_) => continue,
                 Output::Notice(notice) => {
                     self.notices.push(notice);
                     continue;

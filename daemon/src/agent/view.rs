@@ -85,6 +85,19 @@ impl Agent {
         (self.remotes.len(), self.skipped.len())
     }
 
+    /// A first dump of the kernel has been taken in.
+    pub(crate) fn has_seen_the_kernel(&self) -> bool {
+        self.dumped
+    }
+
+    /// The leases of all nodes that packets are sent to.
+    pub(crate) fn nodes(&self) -> Vec<(Block, Option<Remote>)> {
+        let known = self.remotes.iter();
+        known
+            .map(|(block, remote)| (*block, Some(remote.clone())))
+            .collect()
+    }
+
     /// The underlay addresses of all nodes that packets are sent to, of both families.
     pub(crate) fn vteps(&self) -> BTreeSet<IpAddr> {
         let addresses = |remote: &Remote| [remote.underlay(true), remote.underlay(false)];

@@ -42,6 +42,8 @@ pub(crate) enum Way {
     Tunnel(IfIndex, Mac, IpAddr),
     /// Through the node's underlay address, on-link.
     Direct(IpAddr),
+    /// As the node, or a router, announces by BGP.
+    Announced,
 }
 
 /// Why packets cannot travel to a block.
@@ -76,7 +78,7 @@ impl Local {
     /// The names of these devices, IPv4 and IPv6.
     pub(crate) fn device_names(&self) -> [Option<String>; 2] {
         match &self.backend {
-            Backend::HostGw => [None, None],
+            Backend::HostGw | Backend::Bgp => [None, None],
             Backend::Vxlan(options) => [
                 self.block
                     .v4()
@@ -134,7 +136,8 @@ impl Local {
                 Ok(Way::Direct(gateway)) => {
                     entries.extend(direct::remote(self.underlay.link, network, gateway))
                 }
-                Err(_) => {}
+                // Routes come from peers.
+                Ok(Way::Announced) | Err(_) => {}
             }
         }
         entries
@@ -154,6 +157,7 @@ impl Local {
         match &self.backend {
             Backend::HostGw if on_link => Ok(Way::Direct(underlay)),
             Backend::HostGw => Err(NoWay::NotOnLink(underlay)),
+            Backend::Bgp => Ok(Way::Announced),
             Backend::Vxlan(options) if options.direct_routing && on_link => {
                 Ok(Way::Direct(underlay))
             }
@@ -218,7 +222,7 @@ impl Local {
     /// The MTU that pods get: the least over the enabled families.
     pub(crate) fn pod_mtu(&self) -> u32 {
         match &self.backend {
-            Backend::HostGw => self.underlay.mtu,
+            Backend::HostGw | Backend::Bgp => self.underlay.mtu,
             Backend::Vxlan(_) => vxlan::inner_mtu(self.underlay.mtu, self.underlay.v6.is_none()),
         }
     }

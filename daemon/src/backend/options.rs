@@ -15,13 +15,14 @@ use crate::underlay::{Families, Underlay};
 pub(crate) enum Backend {
     Vxlan(Options),
     HostGw,
+    Bgp,
 }
 
 /// Why the network config's backend cannot run here.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackendError {
     #[error(
-        "network config: Backend.Type is {0:?}; twill has vxlan and host-gw: change the config, or override it with --backend"
+        "network config: Backend.Type is {0:?}; twill has vxlan, host-gw and bgp: change the config, or override it with --backend"
     )]
     Unknown(String),
     #[error("{0}; correct it")]
@@ -37,9 +38,13 @@ pub(crate) enum BackendError {
     )]
     Name(Vni, String),
     #[error(
-        "host-gw needs nodes that reach each other under their own addresses: --public-ip {0} is not an address of {1}; use vxlan, or leave --public-ip out"
+        "{backend} needs nodes that reach each other under their own addresses: --public-ip {public} is not an address of {link}; use vxlan, or leave --public-ip out"
     )]
-    Translated(String, String),
+    Translated {
+        backend: &'static str,
+        public: String,
+        link: String,
+    },
 }
 
 impl Backend {
@@ -54,6 +59,7 @@ impl Backend {
                 vxlan_options(config, families).map(Backend::Vxlan)
             }
             (Some(BackendKind::HostGw), _) | (None, "host-gw") => Ok(Backend::HostGw),
+            (Some(BackendKind::Bgp), _) | (None, "bgp") => Ok(Backend::Bgp),
             (None, other) => Err(BackendError::Unknown(other.to_owned())),
         }
     }
@@ -63,6 +69,7 @@ impl Backend {
         match self {
             Backend::Vxlan(_) => "vxlan",
             Backend::HostGw => "host-gw",
+            Backend::Bgp => "bgp",
         }
     }
 
@@ -70,7 +77,7 @@ impl Backend {
     /// name of the node.
     pub(crate) fn attrs(&self, underlay: &Underlay, macs: [Mac; 2], node: &str) -> LeaseAttrs {
         let data = |mac: Mac| match self {
-            Backend::HostGw => None,
+            Backend::HostGw | Backend::Bgp => None,
             Backend::Vxlan(options) => {
                 let vtep = Vtep {
                     vni: Some(options.vni),
@@ -102,7 +109,7 @@ impl Backend {
     pub(crate) fn check(&self, underlay: &Underlay) -> Result<(), BackendError> {
         let translated_v4 = underlay.public_v4 != underlay.v4;
         let translated_v6 = underlay.public_v6 != underlay.v6;
-        if *self == Backend::HostGw && (translated_v4 || translated_v6) {
+        if !matches!(self, Backend::Vxlan(_)) && (translated_v4 || translated_v6) {
             let public = underlay
                 .public_v4
                 .filter(|_| translated_v4)
@@ -110,7 +117,11 @@ impl Backend {
             let public = public
                 .or(underlay.public_v6.map(|ip| ip.to_string()))
                 .unwrap_or_default();
-            return Err(BackendError::Translated(public, underlay.name.clone()));
+            return Err(BackendError::Translated {
+                backend: self.name(),
+                public,
+                link: underlay.name.clone(),
+            });
         }
         Ok(())
     }
@@ -119,7 +130,7 @@ impl Backend {
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Backend::HostGw => f.write_str("host-gw"),
+            Backend::HostGw | Backend::Bgp => f.write_str(self.name()),
             Backend::Vxlan(options) => {
                 write!(f, "vxlan VNI {} port {}", options.vni, options.port)?;
                 if options.direct_routing {

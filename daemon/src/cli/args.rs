@@ -115,6 +115,8 @@ pub(crate) enum Topic {
     Leases,
     /// The other nodes' VTEPs: neighbour and FDB entries
     Neighbours,
+    /// Who speaks BGP with this node, and how each session is
+    Peers,
     /// How the daemon, its lease and its store are
     Status,
     /// Every setting, its value, and where that came from
@@ -323,8 +325,8 @@ mod tests {
         for line in [
             "twill",
             "twill show",
-            "twill show peers",
-            "twill run --backend bgp",
+            "twill show rib",
+            "twill run --backend udp",
             "twill run --mtu 1",
             "twill lab --nodes 0",
         ] {

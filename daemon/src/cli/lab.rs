@@ -17,6 +17,7 @@ pub(super) fn lab(lab: &Lab) -> anyhow::Result<Outcome> {
         backend: match lab.backend {
             BackendKind::Vxlan => Backend::Vxlan,
             BackendKind::HostGw => Backend::HostGw,
+            BackendKind::Bgp => Backend::Bgp,
         },
         stack: match lab.stack {
             LabStack::V4 => Stack::V4,

@@ -80,7 +80,7 @@ fn read_only(agent: &mut Agent, kernel: &mut Netlink, now: Instant) -> anyhow::R
                 Input::Links(links, addresses)
             }
             Output::Dump(interest) => Input::Dump(kernel.dump(&interest)?),
-            Output::Notice(_) => continue,
+            Output::Notice(_) | Output::Nodes(_) => continue,
             Output::Apply(_) | Output::Refused(_) => return Ok(()),
         };
         agent.handle(input, now);

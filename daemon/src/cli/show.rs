@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use crate::agent::Agent;
 use crate::config::{self, Config};
 use crate::control::{self, ask_daemon};
-use crate::inspect::{self, Columns, DriftRow, LeaseRow, NeighbourRow, RouteRow, Status, table};
+use crate::inspect::{
+    self, Columns, DriftRow, LeaseRow, NeighbourRow, PeerRow, RouteRow, Status, table,
+};
 
 use super::args::{Check, Show, Topic};
 use super::{Outcome, offline, print, say};
@@ -52,6 +54,7 @@ fn shown(show: &Show) -> anyhow::Result<(String, Outcome)> {
             inspect::neighbours,
             json,
         ),
+        Topic::Peers => peers(&config, json),
         Topic::Status => status(&config, json),
     }
 }
@@ -111,6 +114,17 @@ fn status(config: &Config, json: bool) -> anyhow::Result<(String, Outcome)> {
     } else {
         status.text()
     };
+    Ok((text, Outcome::Fine))
+}
+
+/// Sessions are the daemon's: without one there are none.
+fn peers(config: &Config, json: bool) -> anyhow::Result<(String, Outcome)> {
+    let Some(text) = ask_daemon(&config.run_dir, control::Topic::Peers)? else {
+        say(&format!("no daemon runs with {}", config.run_dir.display()));
+        return Ok((String::new(), Outcome::NotSo));
+    };
+    let rows: Vec<PeerRow> = serde_json::from_str(&text)?;
+    let text = if json { as_json(&rows)? } else { table(&rows) };
     Ok((text, Outcome::Fine))
 }
 

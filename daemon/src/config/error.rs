@@ -22,11 +22,13 @@ pub(crate) enum ConfigError {
     Whole(String),
 
     /// A key in the file that is no setting.
-    #[error("{file}: unknown key {key:?}; {}", did_you_mean(.near))]
+    #[error("{file}: {table}unknown key {key:?}; {hint}")]
     UnknownKey {
         file: Source,
+        /// The table with a colon, or nothing.
+        table: String,
         key: String,
-        near: Option<String>,
+        hint: String,
     },
 
     /// A key in the file whose value is a table, or a list in a list.
@@ -49,7 +51,7 @@ pub(crate) enum ConfigError {
     #[error("cannot read {path}, named by {named_by}: {error}")]
     Unreadable {
         path: PathBuf,
-        named_by: Source,
+        named_by: String,
         error: io::Error,
     },
 
@@ -64,11 +66,4 @@ pub(crate) enum ConfigError {
     /// The password is given twice.
     #[error("etcd-password ({password}) and etcd-password-file ({file}) are given: give one")]
     TwoPasswords { password: Source, file: Source },
-}
-
-fn did_you_mean(near: &Option<String>) -> String {
-    match near {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => "keys are the names of the flags that `twill run --help` lists".into(),
-    }
 }

@@ -1,13 +1,13 @@
-//! The settings in a TOML file.
+//! The settings in a TOML file, and its `[bgp]` table.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::Command;
-use clap::error::{ContextKind, ContextValue};
 use toml::Value;
 
 use super::error::ConfigError;
+use super::near::near;
 use super::settings;
 use super::sources::Source;
 
@@ -17,15 +17,18 @@ use super::sources::Source;
 pub(crate) struct FileConfig {
     pub(super) source: Source,
     pub(super) given: BTreeMap<String, Vec<String>>,
+    /// What stands under `bgp`.
+    pub(super) bgp: Option<Value>,
 }
 
 impl FileConfig {
     /// Reads the settings in `text`, which stands in the file `path`.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let file = Source::File(path.into());
-        let table = text
+        let mut table = text
             .parse::<toml::Table>()
             .map_err(|error| syntax(&file, text, &error))?;
+        let bgp = table.remove("bgp");
         let command = settings::command();
         let mut given = BTreeMap::new();
         for (key, value) in table {
@@ -33,8 +36,13 @@ impl FileConfig {
                 .get_arguments()
                 .any(|setting| settings::name(setting) == key)
             {
-                let near = near(command, &key);
-                return Err(ConfigError::UnknownKey { file, key, near });
+                let (table, hint) = (String::new(), hint(command, &key));
+                return Err(ConfigError::UnknownKey {
+                    file,
+                    table,
+                    key,
+                    hint,
+                });
             }
             let texts = texts(value).map_err(|found| ConfigError::Shape {
                 file: file.clone(),
@@ -46,6 +54,7 @@ impl FileConfig {
         Ok(Self {
             source: file,
             given,
+            bgp,
         })
     }
 }
@@ -64,14 +73,11 @@ fn syntax(file: &Source, text: &str, error: &toml::de::Error) -> ConfigError {
     }
 }
 
-/// The setting whose name is most like `key`, as clap finds it for a flag.
-fn near(command: Command, key: &str) -> Option<String> {
-    let error = command
-        .try_get_matches_from(["twill", &format!("--{key}")])
-        .err()?;
-    match error.get(ContextKind::SuggestedArg) {
-        Some(ContextValue::String(flag)) => Some(flag.trim_start_matches('-').to_owned()),
-        _ => None,
+/// What to write instead of a key that is no setting.
+fn hint(command: Command, key: &str) -> String {
+    match near(command, key) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => "keys are the names of the flags that `twill run --help` lists, and bgp".into(),
     }
 }
 

@@ -14,11 +14,13 @@
 //!
 //! Only `load.rs` reads files and variables; all the rest is pure.
 
+mod bgp;
 mod error;
 mod file;
 mod flags;
 mod flannel;
 mod load;
+mod near;
 #[cfg(test)]
 mod reference;
 mod reload;
@@ -28,6 +30,7 @@ mod sources;
 mod typed;
 mod values;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,6 +38,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use regex_lite::Regex;
 
+pub(crate) use bgp::{BgpChoice, TcpChoice, Ttl};
 pub(crate) use error::ConfigError;
 use file::FileConfig;
 pub(crate) use flags::Flags;
@@ -72,6 +76,10 @@ pub(crate) struct Config {
     pub(crate) vanished_grace: Duration,
     /// Name of this node in its lease.
     pub(crate) node_name: String,
+    /// What else is known of this node: `rack` is `a`.
+    pub(crate) node_labels: BTreeMap<String, String>,
+    /// What is done by BGP, with the peers that are this node's; the defaults where nothing is said.
+    pub(crate) bgp: BgpChoice,
     /// Where health and metrics are served, if at all.
     pub(crate) health: Option<SocketAddr>,
     /// The number that marks our routes, 5 to 255.

@@ -25,6 +25,8 @@ came from; passwords are shown as `********`.
 flanneld's own command line is understood: one dash does (`-etcd-prefix=/a`), and its flags that mean nothing to Twill
 are accepted and named in one line of the log.
 
+The file may have a table `[bgp]`, too: [bgp.md](bgp.md).
+
 This page is generated from the flags by `UPDATE=1 cargo test -p twill reference`.
 ";
 

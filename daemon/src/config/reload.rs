@@ -28,6 +28,8 @@ impl Config {
                 self.ip_masq != fresh.ip_masq || self.outside != fresh.outside,
             ),
             ("node-name", self.node_name != fresh.node_name),
+            ("node-label", self.node_labels != fresh.node_labels),
+            ("bgp", self.bgp != fresh.bgp),
             ("lease-ttl", self.lease_ttl != fresh.lease_ttl),
             (
                 "vanished-grace",

@@ -6,13 +6,13 @@ use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use super::settings::{self, Settings};
 use super::sources::{Row, Value};
 use super::values::Secret;
-use super::{Config, ConfigError, FileConfig, Flags, Source, Sources, flannel, typed};
+use super::{Config, ConfigError, FileConfig, Flags, Source, Sources, bgp, flannel, typed};
 
 /// Takes each setting from its flag, else `TWILL_*`, else `FLANNELD_*`, else the file, else its
 /// default.
 ///
 /// `env` looks a variable up. An empty value counts as not given, wherever it stands. `host_name`
-/// is the default of `node-name`. The password file is checked for, not read: `load` does that.
+/// is the default of `node-name`. Password files are named, not read: `load` does that.
 pub(crate) fn resolve(
     flags: &Flags,
     env: impl Fn(&str) -> Option<String>,
@@ -42,7 +42,12 @@ pub(crate) fn resolve(
         sources.set("node-name", host_name, Source::Default);
     }
     let settings = Settings::from_arg_matches(&matches).expect("clap has parsed every value");
-    let config = typed::config(settings, &sources, host_name, layers.ignored())?;
+    let mut config = typed::config(settings, &sources, host_name, layers.ignored())?;
+    if let Some((value, file)) = file.and_then(|file| Some((file.bgp.as_ref()?, &file.source))) {
+        let (bgp, rows) = bgp::resolve(value, file, &config.node_name, &config.node_labels)?;
+        config.bgp = bgp;
+        sources.extend(rows);
+    }
     Ok((config, sources))
 }
 

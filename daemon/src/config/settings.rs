@@ -191,6 +191,13 @@ pub(super) struct NodeSettings {
     #[arg(long, value_name = "NAME", value_parser = values::node_name)]
     pub(super) node_name: Option<String>,
 
+    /// What else is known of this node, such as its rack (repeat)
+    ///
+    /// A peer or a range of the `[bgp]` table with `labels` is there only on the nodes that have all
+    /// of these. So one file serves all nodes.
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = values::label)]
+    pub(super) node_label: Vec<(String, String)>,
+
     /// How long the lease outlives this node: 90, 90s, 30m, 24h, 7d
     ///
     /// A node that is down for longer may come back with another block.
@@ -256,6 +263,8 @@ pub(crate) enum BackendKind {
     Vxlan,
     /// By plain routes, between nodes on one link
     HostGw,
+    /// By plain routes that nodes and routers tell each other by BGP
+    Bgp,
 }
 
 /// Severity of a log message.

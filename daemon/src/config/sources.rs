@@ -71,6 +71,11 @@ impl Sources {
             .map_or(&Source::Default, |row| &row.source)
     }
 
+    /// Adds these behind the others.
+    pub(super) fn extend(&mut self, rows: Vec<Row>) {
+        self.0.extend(rows);
+    }
+
     /// Says that `name` has this value, from there.
     pub(super) fn set(&mut self, name: &str, value: &str, source: Source) {
         if let Some(row) = self.0.iter_mut().find(|row| row.name == name) {

@@ -51,6 +51,7 @@ const SAMPLES: &[(&str, &str, Option<Pair>)] = &[
     ("iptables-forward-rules", "false", None),
     ("tunnel-guard", "false", None),
     ("node-name", "node-7", None),
+    ("node-label", "rack=a", None),
     ("lease-ttl", "1h30m", None),
     ("vanished-grace", "5m", None),
     ("run-dir", "/run/blue", None),
@@ -369,8 +370,8 @@ fn a_bad_value_names_its_place_its_setting_and_what_is_allowed() {
         r#"file twill.toml: mtu = "100" is not allowed: want a number from 576 to 65535"#
     );
     assert_eq!(
-        given().variable("TWILL_BACKEND", "bgp").error(),
-        r#"variable TWILL_BACKEND: backend = "bgp" is not allowed: want vxlan or host-gw"#
+        given().variable("TWILL_BACKEND", "udp").error(),
+        r#"variable TWILL_BACKEND: backend = "udp" is not allowed: want vxlan or host-gw or bgp"#
     );
     assert_eq!(
         given().variable("FLANNELD_PUBLIC_IP", "::1").error(),

@@ -1,12 +1,13 @@
 //! The parsed settings as a `Config`: what belongs together, and what it means together.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::settings::{OutsideSettings, Settings, StoreSettings, UnderlaySettings};
 use super::values::StoreKind;
 use super::{
-    Config, ConfigError, EtcdFlags, MasqueradeChoice, OutsideChoice, Source, Sources, StoreChoice,
-    UnderlayChoice,
+    BgpChoice, Config, ConfigError, EtcdFlags, MasqueradeChoice, OutsideChoice, Source, Sources,
+    StoreChoice, UnderlayChoice,
 };
 
 /// `sources` is for what must be given together; `ignored` is passed on.
@@ -25,6 +26,7 @@ pub(super) fn config(
         health,
         log,
     } = settings;
+    let node_name = node.node_name.unwrap_or_else(|| host_name.into());
     Ok(Config {
         backend: overlay.backend,
         store: store_choice(store, sources)?,
@@ -37,13 +39,36 @@ pub(super) fn config(
         state_dir: node.state_dir,
         lease_ttl: node.lease_ttl,
         vanished_grace: node.vanished_grace,
-        node_name: node.node_name.unwrap_or_else(|| host_name.into()),
+        bgp: BgpChoice::default(),
+        node_name,
+        node_labels: node_labels(node.node_label, sources)?,
         health: (health.healthz_port != 0)
             .then(|| SocketAddr::new(health.healthz_ip, health.healthz_port)),
         route_protocol: overlay.route_protocol,
         log,
         ignored,
     })
+}
+
+/// A node has one value of each label.
+fn node_labels(
+    given: Vec<(String, String)>,
+    sources: &Sources,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut labels = BTreeMap::new();
+    for (key, value) in given {
+        let twice = labels.get(&key).is_some_and(|first| *first != value);
+        if twice {
+            return Err(ConfigError::Value {
+                place: sources.of("node-label").clone(),
+                name: "node-label".into(),
+                value: format!("{key}={value}"),
+                allowed: format!("{key} has another value, too: want one for each key"),
+            });
+        }
+        labels.insert(key, value);
+    }
+    Ok(labels)
 }
 
 fn underlay_choice(underlay: UnderlaySettings) -> UnderlayChoice {

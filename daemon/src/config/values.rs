@@ -147,6 +147,17 @@ pub(super) fn node_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// What is known of a node: `rack=a`. The value may be empty.
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && !text.contains(odd) => {
+            Ok((key.into(), value.into()))
+        }
+        _ => Err("want KEY=VALUE, such as rack=a, without spaces".into()),
+    }
+}
+
 /// The most that etcd accepts as a lease's time to live, in seconds.
 const LONGEST_TTL: u64 = 9_000_000_000;
 
@@ -189,7 +200,8 @@ fn seconds(mut text: &str) -> Option<u64> {
     }
 }
 
-fn number<N>(text: &str, range: RangeInclusive<N>) -> Result<N, String>
+/// A number in this range.
+pub(super) fn number<N>(text: &str, range: RangeInclusive<N>) -> Result<N, String>
 where
     N: FromStr + PartialOrd + fmt::Display,
 {

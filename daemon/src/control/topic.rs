@@ -7,6 +7,8 @@ pub(crate) enum Topic {
     Leases,
     Neighbours,
     Status,
+    /// Who speaks BGP with this node.
+    Peers,
     /// What is not in the kernel as it should be, read anew.
     Drift,
     /// Read the settings anew.
@@ -18,11 +20,12 @@ pub(crate) enum Topic {
 }
 
 impl Topic {
-    const NAMED: [(&'static str, Topic); 6] = [
+    const NAMED: [(&'static str, Topic); 7] = [
         ("routes", Topic::Routes),
         ("leases", Topic::Leases),
         ("neighbours", Topic::Neighbours),
         ("status", Topic::Status),
+        ("peers", Topic::Peers),
         ("drift", Topic::Drift),
         ("reload", Topic::Reload),
     ];

@@ -167,6 +167,7 @@ impl<S: LeaseStore> Driver<S> {
             underlay_due: None,
             files: Files::default(),
             outside: None,
+            bgp: None,
         })
     }
 }

@@ -10,6 +10,8 @@ use subnet_alloc::LeaseStore;
 use tracing::{error, info, warn};
 
 use crate::agent::{Grace, Input};
+use crate::backend::Local;
+use crate::bgp::fabric;
 use crate::config::{Config, Reload};
 use crate::outside::Outside;
 use crate::random;
@@ -132,6 +134,10 @@ impl<S: LeaseStore> Driver<S> {
         }
         self.daemon.ttl = self.config.lease_ttl;
         self.tell(Input::Grace(Grace(self.config.vanished_grace)));
+        if before.bgp != self.config.bgp {
+            let choice = Arc::new(self.config.bgp.clone());
+            self.tell_fabric(fabric::Input::Choice(choice));
+        }
         if before.outside != self.config.outside {
             self.outside = Outside::open(&self.config, self.agent.local());
         }
@@ -176,9 +182,15 @@ impl<S: LeaseStore> Driver<S> {
         if !before.underlay.has_addresses_of(&self.plan.underlay) {
             self.reopen_store();
         }
-        self.tell(Input::Local(Box::new(local)));
+        self.tell_local(local);
         self.restart_tasks();
         true
+    }
+
+    /// This node's side is another one.
+    pub(super) fn tell_local(&mut self, local: Local) {
+        self.tell(Input::Local(Box::new(local.clone())));
+        self.tell_fabric(fabric::Input::Local(Box::new(local)));
     }
 
     /// A connection from an address that is gone would only be given up after

@@ -155,7 +155,7 @@ impl<S: LeaseStore> Driver<S> {
                 block: new,
                 ..self.agent.local().clone()
             };
-            self.tell(Input::Local(Box::new(local)));
+            self.tell_local(local);
             // Whoever has the old block now was not another node's lease before.
             self.tell(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]));
         }

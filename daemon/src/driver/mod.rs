@@ -6,6 +6,7 @@
 //! mod.rs      the loop, and what the agent asks for
 //! leases.rs   what the store and the tenure tell
 //! changes.rs  what the operator and the underlay change under a running daemon
+//! peers.rs    the BGP backend: its core, TCP
 //! files.rs    subnet.env, node.json, READY=1
 //! words.rs    what is said to the operator
 //! ```
@@ -14,6 +15,7 @@ mod begin;
 mod changes;
 mod files;
 mod leases;
+mod peers;
 mod words;
 
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::agent::{Agent, Input, Notice, Output};
+use crate::bgp::fabric;
 use crate::config::{Config, ConfigError};
 use crate::control::{Answer, Request, Topic};
 use crate::hints;
@@ -37,6 +40,7 @@ use crate::start::Plan;
 pub(crate) use begin::run;
 use files::Files;
 use leases::{Following, Holding};
+use peers::Bgp;
 
 /// Refusals of one batch that are named in the log; the rest is counted.
 const REFUSALS_NAMED: usize = 5;
@@ -73,6 +77,8 @@ struct Driver<S> {
     files: Files,
     /// Nothing where nftables cannot be spoken to.
     outside: Option<Outside>,
+    /// While the backend is BGP.
+    bgp: Option<Bgp>,
 }
 
 impl<S: LeaseStore> Driver<S> {
@@ -96,12 +102,14 @@ impl<S: LeaseStore> Driver<S> {
                     let Carried { changes, refusals } = carried?;
                     self.tell(Input::Applied(changes, refusals));
                 }
-                told = self.reader.notifications(), if self.worker.busy() == 0 => self.hear(told?),
+                told = self.reader.notifications() => self.hear(told?),
                 Some(event) = self.holding.events.recv() => self.take_tenure(event),
                 Some(event) = self.following.events.recv() => self.take_store(event),
                 Some(request) = requests.recv() => self.answer(request)?,
                 () = changed(&mut self.outside) => {}
                 () = sleep_until(timeout) => self.handle_timeout(Instant::now()),
+                // Last, since peers with many routes have always more to say.
+                event = peers::next_of(&mut self.bgp) => self.hear_peers(&event),
             }
         }
         info!(
@@ -114,7 +122,8 @@ impl<S: LeaseStore> Driver<S> {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let outside = self.outside.as_ref().and_then(Outside::poll_timeout);
-        [self.agent.poll_timeout(), outside, self.underlay_due]
+        let bgp = self.bgp.as_ref().and_then(Bgp::poll_timeout);
+        [self.agent.poll_timeout(), outside, self.underlay_due, bgp]
             .into_iter()
             .flatten()
             .min()
@@ -122,6 +131,9 @@ impl<S: LeaseStore> Driver<S> {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.agent.handle_timeout(now);
+        if let Some(bgp) = &mut self.bgp {
+            bgp.handle_timeout(now);
+        }
         if self.underlay_due.is_some_and(|due| due <= now) {
             self.underlay_due = None;
             self.follow_underlay();
@@ -138,13 +150,8 @@ impl<S: LeaseStore> Driver<S> {
         }
     }
 
-    /// Takes in what the kernel has told already, but not while a batch is on
-    /// its way: what somebody takes away right after we put it would otherwise
-    /// be heard of first and then count as there.
+    /// Takes in what the kernel has told already before anything is decided on.
     async fn hear_the_kernel(&mut self) -> anyhow::Result<()> {
-        if self.worker.busy() > 0 {
-            return Ok(());
-        }
         let told = tokio::select! {
             biased;
             told = self.reader.notifications() => told?,
@@ -164,6 +171,12 @@ impl<S: LeaseStore> Driver<S> {
                     | Notification::AddressGone(_)
             )
         });
+        let moves_ways = told
+            .iter()
+            .any(|told| matches!(told, Notification::ForeignRoutes | Notification::Overrun));
+        if let Some(bgp) = self.bgp.as_mut().filter(|_| moves_ways) {
+            bgp.doubt_ways();
+        }
         self.tell(Input::Kernel(told));
         if about_links {
             self.heed_underlay();
@@ -175,6 +188,9 @@ impl<S: LeaseStore> Driver<S> {
         loop {
             while let Some(output) = self.agent.poll_output(Instant::now()) {
                 self.carry_out(output)?;
+            }
+            if self.work_fabric()? {
+                continue;
             }
             if self.worker.busy() > 0 || self.listening {
                 break;
@@ -209,6 +225,7 @@ impl<S: LeaseStore> Driver<S> {
                 self.tell(Input::Dump(dump));
             }
             Output::Apply(changes) => self.worker.submit(changes),
+            Output::Nodes(leases) => self.tell_fabric(fabric::Input::Leases(leases)),
             Output::Notice(Notice::Skipped(leases)) => {
                 self.daemon.passed_over.name_leases(&leases, Instant::now());
             }
@@ -249,6 +266,10 @@ impl<S: LeaseStore> Driver<S> {
             };
             let (good, text) = (answer.get("error").is_none(), answer.to_string());
             let _ = request.reply.send(Answer { good, text });
+            return Ok(());
+        }
+        if request.topic == Topic::Peers {
+            inspect::answer_peers(request, self.bgp.as_ref().map(|bgp| &bgp.fabric));
             return Ok(());
         }
         inspect::answer(request, &self.agent, &self.daemon, &self.config);

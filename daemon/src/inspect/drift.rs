@@ -80,7 +80,11 @@ fn text(detail: &Detail) -> String {
         Detail::Value(value) => value.to_string(),
         Detail::Mac(mac) => mac.to_string(),
         Detail::Underlay(ip) => ip.to_string(),
-        Detail::Via(hop) => format!("via {} on link {}", hop.gateway, hop.link),
+        Detail::Via(hop) => format!("via {hop}"),
+        Detail::Over(hops) => {
+            let hops: Vec<String> = hops.iter().map(ToString::to_string).collect();
+            format!("via {}", hops.join(", "))
+        }
         Detail::Unreachable => "unreachable".to_owned(),
         Detail::Other => "something else".to_owned(),
     }

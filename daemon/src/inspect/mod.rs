@@ -5,6 +5,7 @@ mod drift;
 mod leases;
 mod metrics;
 mod neighbours;
+mod peers;
 mod routes;
 mod status;
 mod table;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::agent::Agent;
+use crate::bgp::fabric::Fabric;
 use crate::config::Config;
 use crate::control::{Answer, Request, Topic};
 use crate::passed_over::PassedOver;
@@ -21,6 +23,7 @@ use crate::passed_over::PassedOver;
 pub(crate) use drift::{DriftRow, drift};
 pub(crate) use leases::{LeaseRow, leases};
 pub(crate) use neighbours::{NeighbourRow, neighbours};
+pub(crate) use peers::PeerRow;
 pub(crate) use routes::{RouteRow, routes};
 pub(crate) use status::Status;
 pub(crate) use table::{Columns, table};
@@ -104,7 +107,8 @@ pub(crate) fn answer(request: Request, agent: &Agent, daemon: &Daemon, config: &
         Topic::Drift => json(&drift(agent)),
         Topic::Status => json(&Status::of(agent, daemon, config)),
         Topic::Ready => ready(agent, daemon),
-        Topic::Reload => return,
+        // The driver has what these are about.
+        Topic::Reload | Topic::Peers => return,
         Topic::Metrics => Answer {
             good: true,
             text: metrics::text(agent, daemon),
@@ -112,6 +116,11 @@ pub(crate) fn answer(request: Request, agent: &Agent, daemon: &Daemon, config: &
     };
     // Somebody who does not wait any more needs no answer.
     let _ = request.reply.send(answer);
+}
+
+/// Answers who speaks BGP with this node; without that backend nobody does.
+pub(crate) fn answer_peers(request: Request, fabric: Option<&Fabric>) {
+    let _ = request.reply.send(json(&peers::peers(fabric)));
 }
 
 /// Answers a question before the daemon has its block.

@@ -14,9 +14,9 @@ use super::table::{Columns, or_dash};
 pub(crate) struct RouteRow {
     /// Destination.
     pub(crate) prefix: String,
-    /// The next machine, or `unreachable`.
+    /// The next machine, several with commas between them, or `unreachable`.
     pub(crate) next_hop: Option<String>,
-    /// The link that packets leave through.
+    /// The link that packets leave through; as many as there are.
     pub(crate) device: Option<String>,
     /// The node behind it.
     pub(crate) node: Option<String>,
@@ -82,6 +82,13 @@ fn installed(
             Some(hop.gateway.to_string()),
             link_name(agent.reconciler(), hop.link),
         ),
+        Some(Detail::Over(hops)) => (
+            joined(hops.iter().map(|hop| Some(hop.gateway.to_string()))),
+            joined(
+                hops.iter()
+                    .map(|hop| link_name(agent.reconciler(), hop.link)),
+            ),
+        ),
         Some(Detail::Unreachable) => (Some("unreachable".to_owned()), None),
         _ => (None, None),
     };
@@ -92,7 +99,8 @@ fn installed(
             format!("reservation of {}", view.remote.name())
         }
         (true, Some(view)) => format!("lease of {}", view.remote.name()),
-        (true, None) => "what the own block does not use".to_owned(),
+        (true, None) if is_own => "what the own block does not use".to_owned(),
+        (true, None) => "announced by peers".to_owned(),
     };
     RouteRow {
         prefix: prefix.to_string(),
@@ -108,6 +116,13 @@ fn installed(
         state: state(row.status()).to_owned(),
         detail: row.refused.as_ref().map(|(why, _)| why.clone()),
     }
+}
+
+/// Each once, in order, with commas between them.
+fn joined(parts: impl Iterator<Item = Option<String>>) -> Option<String> {
+    let mut parts: Vec<String> = parts.flatten().collect();
+    parts.dedup();
+    Some(parts.join(","))
 }
 
 fn backend(agent: &Agent, way: Way) -> String {

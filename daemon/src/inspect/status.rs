@@ -193,5 +193,10 @@ pub(super) fn unready(agent: &Agent) -> String {
         let (why, _) = row.refused.filter(|_| matches!(row.key, Key::Device(_)))?;
         Some(format!("the kernel refuses {}: {why}", row.key))
     });
-    refused.unwrap_or_else(|| "the kernel is being programmed".to_owned())
+    let waiting = if agent.waits_for_peers() {
+        "BGP peers have not told all their routes yet"
+    } else {
+        "the kernel is being programmed"
+    };
+    refused.unwrap_or_else(|| waiting.to_owned())
 }

@@ -2,13 +2,11 @@
 
 use std::net::IpAddr;
 
-use ipnetwork::IpNetwork;
-
-use crate::entry::{Hop, NexthopId, Route, RouteKey, RouteTarget};
 use crate::link::{IfIndex, Mac};
 use crate::speaker::Notification;
 
 use super::decode_link;
+use super::decode_route::{self, Object, object};
 use super::wire::*;
 
 /// One message of a datagram.
@@ -57,23 +55,27 @@ pub(super) fn notification(message: &Message<'_>) -> Option<Notification> {
         RTM_NEWNEIGH => neighbour(payload, true),
         RTM_DELNEIGH => neighbour(payload, false),
         RTM_NEWROUTE => {
-            let (key, route) = route(payload)?;
+            let (key, route) = decode_route::route(payload)?;
             Some(Notification::Route {
                 key,
                 route,
                 replaced: message.flags & NLM_F_REPLACE != 0,
             })
         }
-        RTM_DELROUTE => route(payload).map(|(key, route)| Notification::RouteGone(key, route)),
-        RTM_NEWNEXTHOP => {
-            let nexthop = nexthop(payload)?;
-            Some(Notification::Nexthop(
-                nexthop.id,
-                nexthop.hop,
-                nexthop.protocol,
-            ))
+        RTM_DELROUTE => {
+            let (key, route) = decode_route::route(payload)?;
+            Some(Notification::RouteGone(key, route))
         }
-        RTM_DELNEXTHOP => nexthop(payload).map(|nexthop| Notification::NexthopGone(nexthop.id)),
+        RTM_NEWNEXTHOP => {
+            let object = object(payload)?;
+            let Object {
+                id,
+                protocol,
+                nexthop,
+            } = object;
+            Some(Notification::Nexthop(id, nexthop, protocol))
+        }
+        RTM_DELNEXTHOP => object(payload).map(|object| Notification::NexthopGone(object.id)),
         RTM_NEWLINK => decode_link::link(payload).map(Notification::Link),
         RTM_DELLINK => decode_link::link_gone(payload).map(Notification::LinkGone),
         RTM_NEWADDR => decode_link::link_address(payload).map(Notification::Address),
@@ -118,85 +120,6 @@ fn neighbour(payload: &[u8], new: bool) -> Option<Notification> {
     }
 }
 
-fn route(payload: &[u8]) -> Option<(RouteKey, Route)> {
-    let (family, length) = (*payload.first()?, *payload.get(1)?);
-    // A route for a source prefix or a type of service stands beside the one
-    // for all others.
-    if (*payload.get(2)?, *payload.get(3)?) != (0, 0) {
-        return None;
-    }
-    let (mut table, protocol, kind) = (
-        u32::from(*payload.get(4)?),
-        *payload.get(5)?,
-        *payload.get(7)?,
-    );
-    let onlink = u32_at(payload, 8)? & RTNH_F_ONLINK != 0;
-    let (mut dst, mut metric, mut multipath) = (unspecified(family)?, 0, false);
-    let (mut gateway, mut link, mut id) = (None, None, None);
-    for (attr, value) in attrs(payload.get(12..)?) {
-        match attr {
-            RTA_DST => dst = address(value)?,
-            RTA_PRIORITY => metric = u32_at(value, 0)?,
-            RTA_TABLE => table = u32_at(value, 0)?,
-            RTA_GATEWAY => gateway = address(value),
-            RTA_OIF => link = u32_at(value, 0).map(IfIndex),
-            RTA_NH_ID => id = u32_at(value, 0).map(NexthopId),
-            RTA_MULTIPATH => multipath = true,
-            _ => {}
-        }
-    }
-    if table != u32::from(RT_TABLE_MAIN) {
-        return None;
-    }
-    let target = match (kind, id, gateway, link) {
-        (RTN_UNREACHABLE, ..) => RouteTarget::Unreachable,
-        (RTN_UNICAST, Some(id), ..) => RouteTarget::Nexthop(id),
-        (RTN_UNICAST, None, Some(gateway), Some(link)) if !multipath => RouteTarget::Gateway(Hop {
-            gateway,
-            link,
-            onlink,
-        }),
-        _ => RouteTarget::Other,
-    };
-    let prefix = IpNetwork::new(dst, length).ok()?;
-    Some((RouteKey { prefix, metric }, Route { target, protocol }))
-}
-
-/// A nexthop object; `hop` is `None` for groups and blackholes.
-pub(super) struct Nexthop {
-    pub(super) id: NexthopId,
-    pub(super) protocol: u8,
-    pub(super) hop: Option<Hop>,
-}
-
-pub(super) fn nexthop(payload: &[u8]) -> Option<Nexthop> {
-    let protocol = *payload.get(2)?;
-    let onlink = u32_at(payload, 4)? & RTNH_F_ONLINK != 0;
-    let (mut id, mut gateway, mut link, mut group) = (None, None, None, false);
-    for (kind, value) in attrs(payload.get(8..)?) {
-        match kind {
-            NHA_ID => id = u32_at(value, 0).map(NexthopId),
-            NHA_GATEWAY => gateway = address(value),
-            NHA_OIF => link = u32_at(value, 0).map(IfIndex),
-            NHA_GROUP => group = true,
-            _ => {}
-        }
-    }
-    let hop = match (gateway, link) {
-        (Some(gateway), Some(link)) if !group => Some(Hop {
-            gateway,
-            link,
-            onlink,
-        }),
-        _ => None,
-    };
-    Some(Nexthop {
-        id: id?,
-        protocol,
-        hop,
-    })
-}
-
 pub(crate) fn attrs(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = usize::from(u16_at(bytes, 0)?);
@@ -214,7 +137,7 @@ pub(crate) fn address(value: &[u8]) -> Option<IpAddr> {
     v4().or_else(v6)
 }
 
-fn unspecified(family: u8) -> Option<IpAddr> {
+pub(super) fn unspecified(family: u8) -> Option<IpAddr> {
     match family {
         AF_INET => Some(IpAddr::from([0; 4])),
         AF_INET6 => Some(IpAddr::from([0; 16])),
@@ -222,7 +145,7 @@ fn unspecified(family: u8) -> Option<IpAddr> {
     }
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
@@ -233,6 +156,7 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entry::{Hop, Nexthop, NexthopId, Route, RouteKey, RouteTarget};
     use crate::netlink::encode::Messages;
     use proptest::prelude::*;
 
@@ -261,14 +185,18 @@ mod tests {
         let mut written = Messages::default();
         written.neighbour(1, hop.link, hop.gateway, Some(mac));
         written.fdb(2, hop.link, mac, hop.gateway, true);
-        written.nexthop(3, NexthopId(9), &hop, (84, true));
-        written.route(4, &key, &route, true);
+        let nexthop = Nexthop::Hop(hop);
+        let group = Nexthop::Group(vec![NexthopId(9), NexthopId(11)]);
+        written.nexthop(3, NexthopId(9), &nexthop, (84, true));
+        written.nexthop(4, NexthopId(12), &group, (84, true));
+        written.route(5, &key, &route, true);
         assert_eq!(
             read(&written),
             [
                 Notification::Neighbour(hop.link, hop.gateway, mac),
                 Notification::Fdb(hop.link, mac, hop.gateway),
-                Notification::Nexthop(NexthopId(9), Some(hop), 84),
+                Notification::Nexthop(NexthopId(9), Some(nexthop), 84),
+                Notification::Nexthop(NexthopId(12), Some(group), 84),
                 Notification::Route {
                     key,
                     route,
@@ -278,14 +206,52 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_route_of_several_gateways_of_both_families_reads_back() {
+        let hop = |gateway: &str, link| Hop {
+            gateway: gateway.parse().unwrap(),
+            link: IfIndex(link),
+            onlink: link == 5,
+        };
+        let key = RouteKey {
+            prefix: "10.244.60.0/24".parse().unwrap(),
+            metric: 7,
+        };
+        let hops = vec![hop("10.0.0.1", 5), hop("fd00::1", 6)];
+        for hops in [&hops[..1], &hops[1..], &hops] {
+            let target = match hops {
+                [hop] => RouteTarget::Gateway(*hop),
+                hops => RouteTarget::Gateways(hops.into()),
+            };
+            let route = Route {
+                target,
+                protocol: 84,
+            };
+            let mut written = Messages::default();
+            written.route(1, &key, &route, false);
+            let replaced = false;
+            assert_eq!(
+                read(&written),
+                [Notification::Route {
+                    key,
+                    route,
+                    replaced
+                }]
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             for message in messages(&bytes) {
                 let _ = (notification(&message), acknowledgement(&message));
             }
-            let message = Message { kind: RTM_NEWROUTE, flags: 0, seq: 0, payload: &bytes };
-            let _ = notification(&message);
+            for kind in [RTM_NEWROUTE, RTM_NEWNEXTHOP] {
+                let message = Message { kind, flags: 0, seq: 0, payload: &bytes };
+                let address = IpAddr::from([10, 0, 0, 1]);
+                let _ = (notification(&message), decode_route::resolved(&bytes, address, 84));
+            }
         }
     }
 }

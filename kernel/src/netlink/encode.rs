@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnetwork::IpNetwork;
 
-use crate::entry::{Hop, NexthopId, Route, RouteKey, RouteTarget};
+use crate::entry::{Hop, Nexthop, NexthopId, Route, RouteKey, RouteTarget};
 use crate::link::{IfIndex, Mac};
 
 use super::wire::*;
@@ -70,15 +70,29 @@ impl Messages {
         });
     }
 
-    pub(super) fn nexthop(&mut self, seq: u32, id: NexthopId, hop: &Hop, put: (u8, bool)) {
+    pub(super) fn nexthop(&mut self, seq: u32, id: NexthopId, nexthop: &Nexthop, put: (u8, bool)) {
         let (protocol, replace) = put;
+        let (family, flags) = match nexthop {
+            Nexthop::Hop(hop) => (family(hop.gateway), hop_flags(hop)),
+            Nexthop::Group(_) => (AF_UNSPEC, 0),
+        };
         self.message(RTM_NEWNEXTHOP, put_flags(replace), seq, |m| {
-            let flags = if hop.onlink { RTNH_F_ONLINK } else { 0 };
-            m.put(&[family(hop.gateway), 0, protocol, 0]);
+            m.put(&[family, 0, protocol, 0]);
             m.put(&flags.to_ne_bytes());
             m.attr(NHA_ID, &id.0.to_ne_bytes());
-            m.address_attr(NHA_GATEWAY, hop.gateway);
-            m.attr(NHA_OIF, &hop.link.0.to_ne_bytes());
+            match nexthop {
+                Nexthop::Hop(hop) => {
+                    m.address_attr(NHA_GATEWAY, hop.gateway);
+                    m.attr(NHA_OIF, &hop.link.0.to_ne_bytes());
+                }
+                Nexthop::Group(members) => m.nested(NHA_GROUP, |m| {
+                    for id in members {
+                        // struct nexthop_grp: an id, and a weight of 0 for 1.
+                        m.put(&id.0.to_ne_bytes());
+                        m.put(&[0; 4]);
+                    }
+                }),
+            }
         });
     }
 
@@ -94,7 +108,27 @@ impl Messages {
     }
 
     pub(super) fn route_removal(&mut self, seq: u32, key: &RouteKey, route: &Route) {
+        // The kernel compares several gateways in the order in which it got them;
+        // key and protocol say enough.
+        let route = match route.target {
+            RouteTarget::Gateways(_) => &Route {
+                target: RouteTarget::Other,
+                protocol: route.protocol,
+            },
+            _ => route,
+        };
         self.route_message((RTM_DELROUTE, 0), seq, key, route);
+    }
+
+    /// Asks for the route that leads to an address (`RTM_F_FIB_MATCH`: as it
+    /// stands in the table).
+    pub(super) fn way_to(&mut self, seq: u32, address: IpAddr) {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        self.message(RTM_GETROUTE, 0, seq, |m| {
+            m.put(&[family(address), bits, 0, 0, 0, 0, 0, 0]);
+            m.put(&RTM_F_FIB_MATCH.to_ne_bytes());
+            m.address_attr(RTA_DST, address);
+        });
     }
 
     pub(super) fn address(&mut self, seq: u32, link: IfIndex, network: &IpNetwork, put: bool) {
@@ -119,10 +153,10 @@ impl Messages {
         key: &RouteKey,
         route: &Route,
     ) {
-        let (rtm_type, rtm_flags) = match route.target {
+        let (rtm_type, rtm_flags) = match &route.target {
             RouteTarget::Unreachable => (RTN_UNREACHABLE, 0),
-            RouteTarget::Gateway(hop) if hop.onlink => (RTN_UNICAST, RTNH_F_ONLINK),
-            RouteTarget::Gateway(_) | RouteTarget::Nexthop(_) => (RTN_UNICAST, 0),
+            RouteTarget::Gateway(hop) => (RTN_UNICAST, hop_flags(hop)),
+            RouteTarget::Gateways(_) | RouteTarget::Nexthop(_) => (RTN_UNICAST, 0),
             RouteTarget::Other => (RTN_UNSPEC, 0),
         };
         self.message(kind, flags, seq, |m| {
@@ -134,13 +168,41 @@ impl Messages {
             if key.metric != 0 {
                 m.attr(RTA_PRIORITY, &key.metric.to_ne_bytes());
             }
-            match route.target {
+            match &route.target {
                 RouteTarget::Nexthop(id) => m.attr(RTA_NH_ID, &id.0.to_ne_bytes()),
                 RouteTarget::Gateway(hop) => {
-                    m.address_attr(RTA_GATEWAY, hop.gateway);
+                    m.gateway(prefix.ip(), hop.gateway);
                     m.attr(RTA_OIF, &hop.link.0.to_ne_bytes());
                 }
+                RouteTarget::Gateways(hops) => m.nested(RTA_MULTIPATH, |m| {
+                    hops.iter().for_each(|hop| m.shared_hop(prefix.ip(), hop));
+                }),
                 RouteTarget::Unreachable | RouteTarget::Other => {}
+            }
+        });
+    }
+
+    /// One of several hops of a route: struct rtnexthop, with 0 for one share.
+    fn shared_hop(&mut self, destination: IpAddr, hop: &Hop) {
+        let start = self.bytes.len();
+        let [flags, ..] = hop_flags(hop).to_le_bytes();
+        self.put(&[0, 0, flags, 0]);
+        self.put(&hop.link.0.to_ne_bytes());
+        self.gateway(destination, hop.gateway);
+        self.close(start);
+    }
+
+    /// A gateway of another family than the destination has an attribute of its
+    /// own (RFC 8950).
+    fn gateway(&mut self, destination: IpAddr, gateway: IpAddr) {
+        if family(destination) == family(gateway) {
+            return self.address_attr(RTA_GATEWAY, gateway);
+        }
+        self.nested(RTA_VIA, |m| {
+            m.put(&u16::from(family(gateway)).to_ne_bytes());
+            match gateway {
+                IpAddr::V4(ip) => m.put(&ip.octets()),
+                IpAddr::V6(ip) => m.put(&ip.octets()),
             }
         });
     }
@@ -175,11 +237,24 @@ impl Messages {
     }
 
     fn attr(&mut self, kind: u16, value: &[u8]) {
-        let length = u16::try_from(4 + value.len()).expect("our attributes are at most 20 bytes");
-        self.put(&length.to_ne_bytes());
+        self.nested(kind, |m| m.put(value));
+    }
+
+    /// An attribute whose value `body` writes.
+    fn nested(&mut self, kind: u16, body: impl FnOnce(&mut Self)) {
+        let start = self.bytes.len();
+        self.put(&[0; 2]);
         self.put(&kind.to_ne_bytes());
-        self.put(value);
+        body(self);
+        self.close(start);
         self.align();
+    }
+
+    /// Writes the length of what begins at `start` into its first two bytes.
+    fn close(&mut self, start: usize) {
+        let length = u16::try_from(self.bytes.len() - start)
+            .expect("a group has at most MAX_MEMBERS members, of some 30 bytes each");
+        self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
     }
 
     fn put(&mut self, bytes: &[u8]) {
@@ -189,6 +264,10 @@ impl Messages {
     fn align(&mut self) {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
+}
+
+fn hop_flags(hop: &Hop) -> u32 {
+    if hop.onlink { RTNH_F_ONLINK } else { 0 }
 }
 
 fn put_or_delete(put: bool, new: u16, delete: u16) -> (u16, u16) {

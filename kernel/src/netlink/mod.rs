@@ -7,7 +7,9 @@
 
 pub(crate) mod decode;
 mod decode_link;
+mod decode_route;
 mod encode;
+mod foreign;
 #[cfg(feature = "fuzz")]
 pub(crate) mod fuzz;
 mod links;
@@ -20,9 +22,11 @@ mod wire;
 mod worker;
 mod writer;
 
+use std::net::IpAddr;
+
 use crate::change::{Change, Refusal};
 use crate::link::{Address, Link};
-use crate::speaker::{Dump, Interest, Kernel, KernelError, Notification};
+use crate::speaker::{Dump, Interest, Kernel, KernelError, Notification, Resolved};
 
 use monitor::Monitor;
 pub use reader::Reader;
@@ -78,6 +82,13 @@ impl Kernel for Netlink {
 
     fn listen(&mut self) -> Result<(), KernelError> {
         self.reader.listen()
+    }
+
+    fn resolve(
+        &mut self,
+        addresses: &[IpAddr],
+    ) -> Result<Vec<(IpAddr, Option<Resolved>)>, KernelError> {
+        self.reader.resolve(addresses)
     }
 
     async fn notifications(&mut self) -> Result<Vec<Notification>, KernelError> {

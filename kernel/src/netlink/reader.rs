@@ -1,17 +1,25 @@
 //! What the kernel holds: dumps of its tables, and what it tells by itself.
 
-use crate::entry::{Route, RouteKey};
-use crate::link::{Address, Link};
-use crate::speaker::{Dump, Interest, KernelError, Notification};
+use std::net::IpAddr;
+
+use crate::link::{Address, Link, is_link_local};
+use crate::routes::RouteDump;
+use crate::speaker::{Dump, Interest, KernelError, Notification, Resolved};
 
 use super::NetlinkOptions;
-use super::decode::{self, Nexthop};
+use super::decode;
 use super::decode_link;
-use super::encode::DumpOf;
+use super::decode_route::{self, Object};
+use super::encode::{DumpOf, Messages};
+use super::foreign::ForeignRoutes;
 use super::monitor::Monitor;
 use super::request::Requests;
 use super::sysctls::Sysctls;
 use super::wire::*;
+
+/// Questions in one `sendmsg`: all answers fit into a receive buffer of the
+/// default size.
+const QUESTIONS: usize = 64;
 
 /// Reads the kernel's tables and listens to its notifications.
 pub struct Reader {
@@ -19,6 +27,7 @@ pub struct Reader {
     requests: Requests,
     monitor: Monitor,
     sysctls: Sysctls,
+    foreign_routes: Option<ForeignRoutes>,
 }
 
 impl Reader {
@@ -28,6 +37,7 @@ impl Reader {
             requests,
             monitor,
             sysctls: Sysctls::default(),
+            foreign_routes: None,
         }
     }
 
@@ -91,8 +101,15 @@ impl Reader {
                     let told = told?;
                     (told.notifications, told.forwarding.then_some(true))
                 }
+                told = foreign_routes(&mut self.foreign_routes) => {
+                    told?;
+                    (vec![Notification::ForeignRoutes], None)
+                }
                 () = self.sysctls.look_is_due() => (Vec::new(), Some(false)),
             };
+            if let Some(foreign_routes) = &mut self.foreign_routes {
+                foreign_routes.hear(&notifications);
+            }
             if let Some(all) = all {
                 notifications.extend(self.sysctls.changes(all));
             }
@@ -102,48 +119,100 @@ impl Reader {
         }
     }
 
+    /// The way to each address that a route of another protocol than ours leads
+    /// to, as the kernel would go it; `None` when there is none. Several hops of
+    /// one route count as their first.
+    ///
+    /// What the kernel matches best counts alone. If that is a route of ours, the
+    /// address is out of reach, whatever less specific routes of others there
+    /// are: a next hop that a BGP peer told of must not depend on what it, or
+    /// another peer, told of (so BIRD has it, too; FRR would go on to the
+    /// less specific route). Out of reach are also addresses of this machine,
+    /// those of unreachable, blackhole and prohibit routes, and IPv6 link-local
+    /// ones, which are nothing without a link.
+    pub fn resolve(
+        &mut self,
+        addresses: &[IpAddr],
+    ) -> Result<Vec<(IpAddr, Option<Resolved>)>, KernelError> {
+        let mut ways: Vec<_> = addresses.iter().map(|address| (*address, None)).collect();
+        for ways in ways.chunks_mut(QUESTIONS) {
+            let mut questions = Messages::default();
+            for (address, _) in ways.iter() {
+                questions.way_to(self.requests.next_seq(), *address);
+            }
+            let ours = self.options.protocol;
+            self.requests.ask(&questions, |at, answer| {
+                let (address, way) = &mut ways[at];
+                *way = match is_link_local(*address) {
+                    true => None,
+                    false => decode_route::resolved(answer.payload, *address, ours),
+                };
+            })?;
+        }
+        Ok(ways)
+    }
+
+    /// Has [`Notification::ForeignRoutes`] told from here on: at once, and then at
+    /// most every 100 ms, so that it costs next to nothing however many routes
+    /// somebody changes. Whether our own routes have hidden or uncovered a way
+    /// is not told: whoever changes them knows.
+    pub fn watch_foreign_routes(&mut self) -> Result<(), KernelError> {
+        if self.foreign_routes.is_none() {
+            self.foreign_routes = Some(ForeignRoutes::listen(self.options.protocol)?);
+        }
+        Ok(())
+    }
+
     fn dump_nexthops(&mut self, dump: &mut Dump) -> Result<(), KernelError> {
         if !self.options.nexthop_objects {
             return Ok(());
         }
-        let read = |m: &decode::Message<'_>| decode::nexthop(m.payload);
-        let all: Vec<Nexthop> = match self.requests.dump(DumpOf::Nexthops, read) {
+        let read = |m: &decode::Message<'_>| decode_route::object(m.payload);
+        let all: Vec<Object> = match self.requests.dump(DumpOf::Nexthops, read) {
             Err(error) if is_unsupported(&error) => return Ok(()),
             other => other?,
         };
         let mut ours = Vec::new();
-        for nexthop in all {
-            match nexthop.hop {
-                Some(hop) if nexthop.protocol == self.options.protocol => {
-                    ours.push((nexthop.id, hop))
+        for object in all {
+            match object.nexthop {
+                Some(nexthop) if object.protocol == self.options.protocol => {
+                    ours.push((object.id, nexthop))
                 }
-                _ => dump.foreign_nexthops.push(nexthop.id),
+                _ => dump.foreign_nexthops.push(object.id),
             }
         }
         dump.nexthops = Some(ours);
         Ok(())
     }
 
-    fn dump_routes(&mut self, interest: &Interest) -> Result<Vec<(RouteKey, Route)>, KernelError> {
+    fn dump_routes(&mut self, interest: &Interest) -> Result<RouteDump, KernelError> {
         let boot = interest
             .boot_routes
             .then_some(crate::reconcile::PROTOCOL_BOOT);
-        let mut routes = Vec::new();
+        let mut routes = RouteDump::of(interest.protocol);
         for protocol in std::iter::once(interest.protocol).chain(boot) {
             for family in [AF_INET, AF_INET6] {
-                let read = |m: &decode::Message<'_>| match decode::notification(m)? {
-                    Notification::Route { key, route, .. } if route.protocol == protocol => {
-                        Some((key, route))
+                let read = |routes: &mut RouteDump, m: &decode::Message<'_>| {
+                    let route = decode_route::route(m.payload);
+                    let of_interest = route.filter(|(_, route)| route.protocol == protocol);
+                    if let (RTM_NEWROUTE, Some((key, route))) = (m.kind, of_interest) {
+                        routes.push(&key, route);
                     }
-                    _ => None,
                 };
-                routes.extend(
-                    self.requests
-                        .dump(DumpOf::Routes { family, protocol }, read)?,
-                );
+                let before = routes.lengths();
+                let restart = |routes: &mut RouteDump| routes.truncate(before);
+                let of = DumpOf::Routes { family, protocol };
+                self.requests.dump_into(of, &mut routes, restart, read)?;
             }
         }
         Ok(routes)
+    }
+}
+
+async fn foreign_routes(watched: &mut Option<ForeignRoutes>) -> Result<(), KernelError> {
+    match watched {
+        Some(routes) => routes.told().await,
+        None => std::future::pending().await,
     }
 }
 

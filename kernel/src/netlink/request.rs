@@ -85,11 +85,8 @@ impl Requests {
             return Ok(Vec::new());
         }
         batch.acknowledge_last();
-        self.socket
-            .send(batch.bytes(), 0)
-            .map_err(io_error("send"))?;
+        self.send(batch)?;
         let last = self.seq;
-        let place = |seq: u32| count.checked_sub(1 + usize::try_from(last.wrapping_sub(seq)).ok()?);
         let mut failures = Vec::new();
         loop {
             match self.receive() {
@@ -105,7 +102,7 @@ impl Requests {
                 }
             }
             for message in decode::messages(&self.buffer).filter(|m| m.kind == NLMSG_ERROR) {
-                let Some(at) = place(message.seq) else {
+                let Some(at) = place(message.seq, (last, count)) else {
                     continue;
                 };
                 let (errno, reason) = decode::acknowledgement(&message);
@@ -119,6 +116,32 @@ impl Requests {
         }
     }
 
+    /// Sends questions, numbered as a batch is, each of which has one answer, and
+    /// hands out the answers with their places. An answer of "there is none" is
+    /// left out.
+    pub(super) fn ask(
+        &mut self,
+        questions: &Messages,
+        mut each: impl FnMut(usize, &Message<'_>),
+    ) -> Result<(), KernelError> {
+        let (last, count) = (self.seq, questions.count());
+        self.send(questions)?;
+        let mut answered = 0;
+        while answered < count {
+            self.receive().map_err(io_error("receive"))?;
+            for message in decode::messages(&self.buffer) {
+                let Some(at) = place(message.seq, (last, count)) else {
+                    continue;
+                };
+                answered += 1;
+                if message.kind != NLMSG_ERROR {
+                    each(at, &message);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a whole table. One that changes meanwhile is read again; if it never
     /// rests, the last reading counts, and is [known to be doubtful](Self::doubt).
     pub(super) fn dump<T>(
@@ -127,14 +150,28 @@ impl Requests {
         read: impl Fn(&Message<'_>) -> Option<T>,
     ) -> Result<Vec<T>, KernelError> {
         let mut rows = Vec::new();
+        let each = |rows: &mut Vec<T>, message: &Message<'_>| rows.extend(read(message));
+        self.dump_into(what, &mut rows, Vec::clear, each)?;
+        Ok(rows)
+    }
+
+    /// The same, where `each` adds a row, if it is one, and `restart` takes all
+    /// of them out again.
+    pub(super) fn dump_into<C>(
+        &mut self,
+        what: DumpOf,
+        rows: &mut C,
+        restart: impl Fn(&mut C),
+        each: impl Fn(&mut C, &Message<'_>),
+    ) -> Result<(), KernelError> {
         for _ in 0..DUMP_TRIES {
-            rows.clear();
-            if self.dump_once(what, |message| rows.extend(read(message)))? {
-                return Ok(rows);
+            restart(rows);
+            if self.dump_once(what, |message| each(rows, message))? {
+                return Ok(());
             }
         }
         self.doubtful = true;
-        Ok(rows)
+        Ok(())
     }
 
     /// Whether a table that never rested was read since the last call.
@@ -148,9 +185,7 @@ impl Requests {
         mut each: impl FnMut(&Message<'_>),
     ) -> Result<bool, KernelError> {
         let seq = self.next_seq();
-        self.socket
-            .send(dump_request(seq, &what).bytes(), 0)
-            .map_err(io_error("send"))?;
+        self.send(&dump_request(seq, &what))?;
         let mut steady = true;
         loop {
             self.receive().map_err(io_error(what.table()))?;
@@ -168,6 +203,11 @@ impl Requests {
         }
     }
 
+    fn send(&self, messages: &Messages) -> Result<(), KernelError> {
+        let sent = self.socket.send(messages.bytes(), 0);
+        sent.map(drop).map_err(io_error("send"))
+    }
+
     fn receive(&mut self) -> io::Result<()> {
         loop {
             self.buffer.clear();
@@ -177,6 +217,11 @@ impl Requests {
             }
         }
     }
+}
+
+/// The place of a message among `count` whose last one has the number `last`.
+fn place(seq: u32, (last, count): (u32, usize)) -> Option<usize> {
+    count.checked_sub(1 + usize::try_from(last.wrapping_sub(seq)).ok()?)
 }
 
 pub(super) fn io_error(step: &'static str) -> impl Fn(io::Error) -> KernelError {

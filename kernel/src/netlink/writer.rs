@@ -91,9 +91,11 @@ impl Batch {
             Change::RemoveNeighbour { link, ip } => messages.neighbour(seq, *link, *ip, None),
             Change::PutFdb { link, mac, dst } => messages.fdb(seq, *link, *mac, *dst, true),
             Change::RemoveFdb { link, mac, dst } => messages.fdb(seq, *link, *mac, *dst, false),
-            Change::PutNexthop { id, hop, replace } => {
-                messages.nexthop(seq, *id, hop, (self.protocol, *replace));
-            }
+            Change::PutNexthop {
+                id,
+                nexthop,
+                replace,
+            } => messages.nexthop(seq, *id, nexthop, (self.protocol, *replace)),
             Change::RemoveNexthop { id } => messages.nexthop_removal(seq, NexthopId(id.0)),
             Change::PutRoute {
                 key,

@@ -2,7 +2,9 @@
 //! which order it is put right.
 
 mod fight;
+mod hops;
 mod observe;
+pub(crate) use hops::through;
 pub(crate) use observe::PROTOCOL_BOOT;
 mod order;
 mod rows;
@@ -12,17 +14,18 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use ipnetwork::IpNetwork;
-
 use crate::delta::Delta;
-use crate::entry::{Entry, Hop, HopName, Key, NexthopId, Route, RouteKey, RouteTarget, To};
+use crate::entry::{Entry, Family, Key, Nexthop, NexthopId, Route, RouteKey};
 use crate::link::{Address, IfIndex, Link, Mac, VxlanDevice};
 use crate::nexthops::Nexthops;
+use crate::routes::Routes;
 use crate::speaker::{Interest, Notification};
 use crate::sysctl::Sysctl;
 
 pub use fight::Fight;
 pub use rows::{Detail, Row, Status};
+
+use hops::Inline;
 
 /// By what we know that something in the kernel is ours.
 ///
@@ -38,12 +41,23 @@ pub struct Ownership {
 }
 
 /// Which changes may be made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Scope {
+#[derive(Clone, Copy)]
+pub enum Scope<'a> {
     /// Nothing is taken away: not all is known yet that may be wanted.
     PutsOnly,
+    /// Stale routes go unless they are held; all other things stay.
+    Held(&'a dyn Held),
     /// What is stale goes too.
     All,
+}
+
+/// Which stale routes stay for the time being. It may answer differently from
+/// one [`Reconciler::pending`] to the next, and is asked once for each family
+/// and each set of gateways.
+pub trait Held {
+    /// Whether stale routes of `family` through these gateways stay. Routes to
+    /// nowhere have no gateways.
+    fn keeps(&self, family: Family, gateways: &[IpAddr]) -> bool;
 }
 
 /// Want against have over all tables. It does no I/O: feed it with wishes,
@@ -54,8 +68,8 @@ pub struct Reconciler {
     /// Nexthop objects are used; otherwise each route has its own gateway.
     objects: bool,
     names: Nexthops,
-    /// Hops by name, kept only where the kernel has no nexthop objects.
-    inline_hops: BTreeMap<HopName, Hop>,
+    /// Hops and groups by name, kept only where the kernel has no nexthop objects.
+    inline: Inline,
     links: BTreeMap<IfIndex, Link>,
     /// In the kernel's order: the first of a link is its primary one.
     link_addresses: Vec<Address>,
@@ -64,11 +78,13 @@ pub struct Reconciler {
     sysctls: Delta<Sysctl, u32>,
     neighbours: Delta<(IfIndex, IpAddr), Mac>,
     fdb: Delta<(IfIndex, Mac), IpAddr>,
-    nexthops: Delta<NexthopId, Hop>,
-    routes: Delta<RouteKey, Route>,
+    nexthops: Delta<NexthopId, Nexthop>,
+    routes: Routes,
     /// Routes that flannel may have left.
     leftovers: Vec<(RouteKey, Route)>,
     dump_needed: bool,
+    /// Stale nexthop objects were looked at, and all of them are used.
+    all_nexthops_used: bool,
     /// What was refused can go well: a link came up, for example.
     retry_now: bool,
     /// What the operator has to be told.
@@ -87,7 +103,7 @@ impl Reconciler {
             ownership,
             objects: true,
             names: Nexthops::default(),
-            inline_hops: BTreeMap::new(),
+            inline: Inline::default(),
             links: BTreeMap::new(),
             link_addresses: Vec::new(),
             devices: Delta::default(),
@@ -96,9 +112,10 @@ impl Reconciler {
             neighbours: Delta::default(),
             fdb: Delta::default(),
             nexthops: Delta::default(),
-            routes: Delta::default(),
+            routes: Routes::new(ownership.protocol),
             leftovers: Vec::new(),
             dump_needed: true,
+            all_nexthops_used: false,
             retry_now: false,
             fights: Vec::new(),
             on_their_way: 0,
@@ -106,7 +123,8 @@ impl Reconciler {
         }
     }
 
-    /// The kernel shall hold this. Hops before the routes that name them.
+    /// The kernel shall hold this. Hops before the groups that name them, and
+    /// both before the routes that do.
     pub fn want(&mut self, entry: Entry) {
         match entry {
             Entry::Device(name, device) => self.want_device(name, device),
@@ -115,11 +133,13 @@ impl Reconciler {
             Entry::Neighbour(link, ip, mac) => self.neighbours.want((link, ip), mac),
             Entry::Fdb(link, mac, dst) => self.fdb.want((link, mac), dst),
             Entry::Hop(name, hop) => self.want_hop(name, hop),
+            Entry::Group(name, hops) => self.want_group(name, hops),
             Entry::Route(key, to) => self.want_route(key, to),
         }
     }
 
-    /// The kernel need not hold this any more.
+    /// The kernel need not hold this any more. Routes before the groups that they
+    /// name, and both before the hops.
     pub fn unwant(&mut self, key: &Key) {
         match key {
             Key::Device(name) => self.devices.unwant(name),
@@ -133,7 +153,8 @@ impl Reconciler {
             Key::Neighbour(link, ip) => self.neighbours.unwant(&(*link, *ip)),
             Key::Fdb(link, mac) => self.fdb.unwant(&(*link, *mac)),
             Key::Hop(name) => self.unwant_hop(*name),
-            Key::Route(key) => self.routes.unwant(key),
+            Key::Group(name) => self.unwant_group(*name),
+            Key::Route(key) => self.unwant_route(key),
         }
     }
 
@@ -145,7 +166,9 @@ impl Reconciler {
             match entry {
                 Entry::Neighbour(link, ip, mac) => neighbours.push(((link, ip), mac)),
                 Entry::Fdb(link, mac, dst) => fdb.push(((link, mac), dst)),
-                Entry::Route(key, to) => routes.extend(self.route(to).map(|route| (key, route))),
+                Entry::Route(key, to) => {
+                    routes.extend(self.route_to(key, to).map(|route| (key, route)));
+                }
                 other => self.want(other),
             }
         }
@@ -154,20 +177,25 @@ impl Reconciler {
         self.routes.want_all(routes);
     }
 
-    /// The names of all that is wanted, routes before the hops that they name.
+    /// The names of all that is wanted, routes before the groups and
+    /// hops that they name.
     pub fn wanted_keys(&self) -> impl Iterator<Item = Key> + '_ {
-        let routes = wanted(&self.routes).map(|key| Key::Route(*key));
-        let hops = self
-            .names
-            .names()
-            .chain(self.inline_hops.keys().copied())
-            .map(Key::Hop);
+        let routes = self
+            .routes
+            .iter()
+            .filter(|(_, state)| state.want().is_some());
+        let routes = routes.map(|(key, _)| Key::Route(key));
+        let groups = self.names.groups().map(|(name, ..)| name);
+        let groups = groups.chain(self.inline.groups());
+        let groups = groups.map(Key::Group);
+        let hops = self.names.hops().chain(self.inline.hops()).map(Key::Hop);
         let fdb = wanted(&self.fdb).map(|(link, mac)| Key::Fdb(*link, *mac));
         let neighbours = wanted(&self.neighbours).map(|(link, ip)| Key::Neighbour(*link, *ip));
         let sysctls = wanted(&self.sysctls).map(|sysctl| Key::Sysctl(sysctl.clone()));
         let addresses = wanted(&self.addresses).map(|a| Key::Address(a.link, a.network));
         let devices = wanted(&self.devices).map(|name| Key::Device(name.clone()));
         routes
+            .chain(groups)
             .chain(hops)
             .chain(fdb)
             .chain(neighbours)
@@ -227,7 +255,7 @@ impl Reconciler {
 
     /// Whether somebody wants this.
     pub fn wants(&self, key: &Key) -> bool {
-        fn wants<K: Ord + Clone, V: PartialEq + Clone>(delta: &Delta<K, V>, key: &K) -> bool {
+        fn wants<K: Ord + Clone, V: Ord + Clone>(delta: &Delta<K, V>, key: &K) -> bool {
             delta.entry(key).is_some_and(|state| state.want().is_some())
         }
         match key {
@@ -242,14 +270,24 @@ impl Reconciler {
             Key::Sysctl(sysctl) => wants(&self.sysctls, sysctl),
             Key::Neighbour(link, ip) => wants(&self.neighbours, &(*link, *ip)),
             Key::Fdb(link, mac) => wants(&self.fdb, &(*link, *mac)),
-            Key::Hop(name) => self.names.id(*name).is_some() || self.inline_hops.contains_key(name),
-            Key::Route(key) => wants(&self.routes, key),
+            Key::Hop(name) => self.wants_hop(*name),
+            Key::Group(name) => self.wants_group(*name),
+            Key::Route(key) => {
+                let state = self.routes.entry(key);
+                state.is_some_and(|state| state.want().is_some())
+            }
         }
     }
 
     /// The devices that are wanted are there as wanted.
     pub fn has_its_devices(&self) -> bool {
         self.devices.drift() == 0
+    }
+
+    /// Batches of changes that [`pending`](Self::pending) gave and
+    /// [`settle`](Self::settle) has not heard of.
+    pub fn on_their_way(&self) -> usize {
+        self.on_their_way
     }
 
     /// How many entries are not as wanted.
@@ -271,71 +309,6 @@ impl Reconciler {
         }
     }
 
-    fn want_hop(&mut self, name: HopName, hop: Hop) {
-        if self.objects {
-            let there = &self.nexthops;
-            let id = self.names.assign(name, hop, |id| there.entry(id).is_some());
-            self.nexthops.want(id, hop);
-        } else if let Some(old) = self.inline_hops.insert(name, hop)
-            && old != hop
-        {
-            self.move_inline_routes(old, hop);
-        }
-    }
-
-    fn unwant_hop(&mut self, name: HopName) {
-        self.inline_hops.remove(&name);
-        if let Some(id) = self.names.release(name) {
-            self.nexthops.unwant(&id);
-        }
-    }
-
-    fn want_route(&mut self, key: RouteKey, to: To) {
-        if let Some(route) = self.route(to) {
-            self.routes.want(key, route);
-        }
-    }
-
-    /// The route that leads there; a hop has to be wanted before the routes that
-    /// name it.
-    fn route(&self, to: To) -> Option<Route> {
-        let target = match to {
-            To::Unreachable => Some(RouteTarget::Unreachable),
-            To::Via(name) if self.objects => self.names.id(name).map(RouteTarget::Nexthop),
-            To::Via(name) => self
-                .inline_hops
-                .get(&name)
-                .copied()
-                .map(RouteTarget::Gateway),
-        };
-        debug_assert!(target.is_some(), "{to:?} names a hop that is not wanted");
-        Some(Route {
-            target: target?,
-            protocol: self.ownership.protocol,
-        })
-    }
-
-    /// Without nexthop objects, a hop that changes moves its routes one by one.
-    fn move_inline_routes(&mut self, old: Hop, new: Hop) {
-        let through = |route: &Route| route.target == RouteTarget::Gateway(old);
-        let moved: Vec<RouteKey> = self
-            .routes
-            .iter()
-            .filter(|(_, state)| state.want().is_some_and(through))
-            .map(|(key, _)| *key)
-            .collect();
-        let target = RouteTarget::Gateway(new);
-        for key in moved {
-            self.routes.want(
-                key,
-                Route {
-                    target,
-                    protocol: self.ownership.protocol,
-                },
-            );
-        }
-    }
-
     /// A sysctl is not put back when it is not wanted any more: nobody knows
     /// what else relies on it.
     fn forget_sysctl(&mut self, sysctl: &Sysctl) {
@@ -352,15 +325,9 @@ impl Reconciler {
     /// Whether anything of ours hangs on this link: it is ours, carries a device
     /// of ours, or leads to a hop.
     fn uses_link(&self, index: IfIndex) -> bool {
-        let through = |hop: &Hop| hop.link == index;
         let carries = |device: &VxlanDevice| device.lower == index;
         let mut devices = self.devices.iter().filter_map(|(_, state)| state.want());
-        let mut hops = self
-            .nexthops
-            .iter()
-            .flat_map(|(_, state)| state.want().into_iter().chain(state.have()))
-            .chain(self.inline_hops.values());
-        self.owns_link(index) || devices.any(carries) || hops.any(through)
+        self.owns_link(index) || devices.any(carries) || self.has_hop_through(index)
     }
 
     /// What happened to entries came from their device or link.
@@ -378,16 +345,11 @@ impl Reconciler {
     }
 }
 
-fn wanted<K: Ord + Clone, V: PartialEq + Clone>(delta: &Delta<K, V>) -> impl Iterator<Item = &K> {
+fn wanted<K: Ord + Clone, V: Ord + Clone>(delta: &Delta<K, V>) -> impl Iterator<Item = &K> {
     delta
         .iter()
         .filter(|(_, state)| state.want().is_some())
         .map(|(key, _)| key)
-}
-
-/// Link-local IPv6 addresses come and go by themselves.
-fn is_link_local(network: &IpNetwork) -> bool {
-    matches!(network.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! Taking in what the kernel says: dumps and notifications.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::delta::State;
 use crate::entry::{NexthopId, Route, RouteKey, RouteTarget};
-use crate::link::{Address, IfIndex, Link};
+use crate::link::{Address, IfIndex, Link, is_link_local};
 use crate::speaker::{Dump, Notification};
 
-use super::{Reconciler, is_link_local};
+use super::Reconciler;
 
 /// `RTPROT_BOOT`: what a program that names no protocol installs, as flannel.
 pub(crate) const PROTOCOL_BOOT: u8 = 3;
@@ -44,22 +43,13 @@ impl Reconciler {
         let nexthops = dump.nexthops.unwrap_or_default();
         self.names.resync(&nexthops, &dump.foreign_nexthops);
         self.nexthops.resync(nexthops);
+        self.regroup();
         self.neighbours.resync(dump.neighbours);
         self.fdb.resync(dump.fdb);
         self.sysctls.resync(dump.sysctls);
-        let protocol = self.ownership.protocol;
-        let (ours, leftovers): (Vec<_>, Vec<_>) = dump
-            .routes
-            .into_iter()
-            .partition(|(_, route)| route.protocol == protocol);
-        // Such dumps leave out what was adopted from others and is still to go.
-        let adopted = self.routes.iter().filter_map(|(key, state)| {
-            let have = state.have().filter(|have| have.protocol != protocol)?;
-            Some((*key, *have))
-        });
-        let adopted: Vec<_> = adopted.collect();
-        self.routes.resync(adopted.into_iter().chain(ours));
+        let leftovers = self.routes.resync(dump.routes, self.ownership.protocol);
         self.leftovers.extend(leftovers);
+        self.all_nexthops_used = false;
     }
 
     /// Takes what flannel left for ours: its `proto boot` routes that leave
@@ -69,13 +59,14 @@ impl Reconciler {
     pub fn adopt_leftovers(&mut self) {
         for (key, route) in std::mem::take(&mut self.leftovers) {
             if self.is_flannels(&key, &route) {
-                self.routes.observe(key, route);
+                self.routes.observe(&key, route);
             }
         }
     }
 
     /// Takes in something that the kernel told of its own accord.
     pub fn observe(&mut self, notification: Notification) {
+        self.all_nexthops_used = false;
         if self.on_their_way > 0 && self.is_about_an_entry(&notification) {
             self.told_meanwhile.push(notification.clone());
         }
@@ -105,8 +96,10 @@ impl Reconciler {
             }
             Notification::FdbGone(link, mac) => self.fdb.observe_gone(&(link, mac)),
             Notification::Neighbour(..) | Notification::Fdb(..) => {}
-            Notification::Nexthop(id, hop, protocol) => match hop {
-                Some(hop) if protocol == self.ownership.protocol => self.nexthops.observe(id, hop),
+            Notification::Nexthop(id, nexthop, protocol) => match nexthop {
+                Some(nexthop) if protocol == self.ownership.protocol => {
+                    self.nexthops.observe(id, nexthop);
+                }
                 // What others put in the place of ours is overwritten like nothing.
                 _ => self.nexthops.observe_gone(&id),
             },
@@ -116,13 +109,14 @@ impl Reconciler {
                 route,
                 replaced,
             } => self.observe_route(key, route, replaced),
-            Notification::RouteGone(key, route) => self.observe_route_gone(key, route),
+            Notification::RouteGone(key, route) => self.observe_route_gone(key, &route),
             Notification::Sysctl(sysctl, value) => {
                 if self.sysctls.entry(&sysctl).is_some() {
                     self.sysctls.observe(sysctl, value);
                 }
             }
             Notification::Overrun => self.dump_needed = true,
+            Notification::ForeignRoutes => {}
         }
     }
 
@@ -144,7 +138,10 @@ impl Reconciler {
                 self.routes.entry(key).is_some()
             }
             Notification::Sysctl(..) => true,
-            Notification::Link(_) | Notification::LinkGone(_) | Notification::Overrun => false,
+            Notification::Link(_)
+            | Notification::LinkGone(_)
+            | Notification::ForeignRoutes
+            | Notification::Overrun => false,
         }
     }
 
@@ -222,17 +219,16 @@ impl Reconciler {
         let ours = route.protocol == self.ownership.protocol;
         let took_ours = replaced && self.routes.entry(&key).is_some_and(|s| s.have().is_some());
         if ours || took_ours {
-            self.routes.observe(key, route);
+            self.routes.observe(&key, route);
         }
     }
 
-    fn observe_route_gone(&mut self, key: RouteKey, route: Route) {
-        if self
-            .routes
-            .entry(&key)
-            .and_then(State::have)
-            .is_some_and(|have| have.protocol == route.protocol)
-        {
+    fn observe_route_gone(&mut self, key: RouteKey, route: &Route) {
+        if self.routes.entry(&key).is_some_and(|state| {
+            state
+                .have()
+                .is_some_and(|have| have.protocol == route.protocol)
+        }) {
             self.routes.observe_gone(&key);
         }
     }
@@ -244,7 +240,7 @@ impl Reconciler {
     }
 
     fn is_own_address(&self, address: &Address) -> bool {
-        self.owns_link(address.link) && !is_link_local(&address.network)
+        self.owns_link(address.link) && !is_link_local(address.network.ip())
     }
 
     fn is_flannels(&self, key: &RouteKey, route: &Route) -> bool {
@@ -257,19 +253,6 @@ impl Reconciler {
                 .is_some_and(|state| state.want().is_some())
         };
         route.protocol == PROTOCOL_BOOT && (self.owns_link(hop.link) || wanted())
-    }
-
-    /// Ids of nexthop objects that some route of ours names at this moment.
-    pub(super) fn nexthops_in_use(&self) -> BTreeSet<NexthopId> {
-        let in_use = |state: &State<Route>| match (state, state.have()?.target) {
-            (State::Stale { .. }, _) => None,
-            (_, RouteTarget::Nexthop(id)) => Some(id),
-            _ => None,
-        };
-        self.routes
-            .iter()
-            .filter_map(|(_, state)| in_use(state))
-            .collect()
     }
 }
 

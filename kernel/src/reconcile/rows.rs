@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::delta::{Delta, Refused, State};
-use crate::entry::{Hop, HopName, Key, Route, RouteTarget};
+use crate::entry::{GroupName, Hop, HopName, Key, Nexthop, NexthopId, Route, RouteTarget};
 use crate::link::{Mac, VxlanDevice};
 
 use super::Reconciler;
@@ -11,7 +11,8 @@ use super::Reconciler;
 /// One entry: what is wanted, what is there, and why it is not the same.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
-    /// Its name.
+    /// Its name. Nexthop objects go by what the kernel knows of them: a hop by its
+    /// gateway, a group by its id.
     pub key: Key,
     /// What is wanted.
     pub want: Option<Detail>,
@@ -51,6 +52,8 @@ pub enum Detail {
     Underlay(IpAddr),
     /// A hop, or a route through it; nexthop objects are resolved.
     Via(Hop),
+    /// A group of hops, or a route through several; nexthop objects are resolved.
+    Over(Vec<Hop>),
     /// A route to nowhere.
     Unreachable,
     /// Something that is not ours to make.
@@ -103,19 +106,17 @@ impl Reconciler {
             .chain(sysctls)
             .chain(neighbours)
             .chain(fdb)
-            .chain(self.hop_rows())
+            .chain(self.nexthop_rows())
             .chain(self.routes())
     }
 
     /// The routes.
     pub fn routes(&self) -> impl Iterator<Item = Row> + '_ {
         self.routes.iter().map(|(key, state)| Row {
-            key: Key::Route(*key),
-            want: state
-                .want()
-                .map(|route| self.resolve(route, |s| s.want().copied())),
-            have: state.have().and_then(|route| self.resolve_have(route)),
-            refused: self.routes.refusal(key).map(refused),
+            key: Key::Route(key),
+            want: state.want().map(|route| self.resolve(route, State::want)),
+            have: state.have().map(|route| self.resolve_have(route)),
+            refused: self.routes.refusal(&key).map(refused),
         })
     }
 
@@ -128,45 +129,68 @@ impl Reconciler {
         })
     }
 
-    fn hop_rows(&self) -> impl Iterator<Item = Row> + '_ {
-        let name = |hop: &Hop| Key::Hop(HopName(hop.gateway));
+    fn nexthop_rows(&self) -> impl Iterator<Item = Row> + '_ {
         self.nexthops.iter().filter_map(move |(id, state)| {
+            let detail = |of| move |nexthop| self.resolve_nexthop(nexthop, of);
             Some(Row {
-                key: name(state.want().or(state.have())?),
-                want: state.want().map(|hop| Detail::Via(*hop)),
-                have: state.have().map(|hop| Detail::Via(*hop)),
+                key: key_of(*id, state.want().or(state.have())?),
+                want: state.want().map(detail(State::want)),
+                have: state.have().map(detail(State::have)),
                 refused: self.nexthops.refusal(id).map(refused),
             })
         })
     }
 
     /// A route of the kernel whose nexthop object is gone is gone itself.
-    fn resolve_have(&self, route: &Route) -> Option<Detail> {
+    fn resolve_have(&self, route: &Route) -> Detail {
         match route.target {
-            RouteTarget::Nexthop(id) => {
-                let hop = self.nexthops.entry(&id).and_then(State::have);
-                Some(hop.map_or(Detail::Other, |hop| Detail::Via(*hop)))
-            }
-            _ if route.protocol != self.ownership.protocol => Some(Detail::Other),
-            _ => Some(self.resolve(route, |_| None)),
+            RouteTarget::Nexthop(_) => self.resolve(route, State::have),
+            _ if route.protocol != self.ownership.protocol => Detail::Other,
+            _ => self.resolve(route, State::have),
         }
     }
 
-    fn resolve(&self, route: &Route, of: impl Fn(&State<Hop>) -> Option<Hop>) -> Detail {
-        match route.target {
-            RouteTarget::Gateway(hop) => Detail::Via(hop),
+    fn resolve(&self, route: &Route, of: Side) -> Detail {
+        match &route.target {
+            RouteTarget::Gateway(hop) => Detail::Via(*hop),
+            RouteTarget::Gateways(hops) => Detail::Over(hops.to_vec()),
             RouteTarget::Unreachable => Detail::Unreachable,
             RouteTarget::Other => Detail::Other,
-            RouteTarget::Nexthop(id) => self
-                .nexthops
-                .entry(&id)
-                .and_then(of)
-                .map_or(Detail::Other, Detail::Via),
+            RouteTarget::Nexthop(id) => {
+                let nexthop = self.nexthops.entry(id).and_then(of);
+                nexthop.map_or(Detail::Other, |nexthop| self.resolve_nexthop(nexthop, of))
+            }
+        }
+    }
+
+    fn resolve_nexthop(&self, nexthop: &Nexthop, of: Side) -> Detail {
+        let member = |id| match self.nexthops.entry(id).and_then(of)? {
+            Nexthop::Hop(hop) => Some(*hop),
+            Nexthop::Group(_) => None,
+        };
+        match nexthop {
+            Nexthop::Hop(hop) => Detail::Via(*hop),
+            Nexthop::Group(members) => {
+                let mut hops: Vec<Hop> = members.iter().filter_map(member).collect();
+                hops.sort_unstable();
+                Detail::Over(hops)
+            }
         }
     }
 }
 
-fn rows_of<'a, K: Ord + Clone, V: PartialEq + Clone>(
+/// What is wanted, or what is there.
+type Side = fn(&State<Nexthop>) -> Option<&Nexthop>;
+
+/// By what an operator finds a nexthop object in the kernel.
+pub(super) fn key_of(id: NexthopId, nexthop: &Nexthop) -> Key {
+    match nexthop {
+        Nexthop::Hop(hop) => Key::Hop(HopName(hop.gateway)),
+        Nexthop::Group(_) => Key::Group(GroupName(id.0)),
+    }
+}
+
+fn rows_of<'a, K: Ord + Clone, V: Ord + Clone>(
     delta: &'a Delta<K, V>,
     key: impl Fn(&K) -> Key + 'a,
     detail: impl Fn(&V) -> Detail + 'a,

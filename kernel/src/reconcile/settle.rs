@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use crate::change::{Change, Refusal};
 use crate::delta::Contest;
-use crate::entry::{Hop, HopName, Key, Route};
+use crate::entry::{Key, Nexthop, NexthopId, Route};
 use crate::link::{Address, Mac};
 use crate::sysctl::Sysctl;
 
+use super::rows::key_of;
 use super::{Fight, Reconciler};
 
 impl Reconciler {
@@ -20,6 +21,7 @@ impl Reconciler {
         refusals: &[Refusal],
         now: Instant,
     ) -> Vec<(Change, Refusal)> {
+        self.all_nexthops_used = false;
         let mut refusals = refusals.iter().peekable();
         let mut fresh = Vec::new();
         for (index, change) in changes.iter().enumerate() {
@@ -33,6 +35,10 @@ impl Reconciler {
                 }
                 None => self.done(change),
             }
+        }
+        let is_nexthop = |change: &Change| matches!(change, Change::PutNexthop { .. });
+        if changes.iter().any(is_nexthop) {
+            self.regroup();
         }
         self.on_their_way = self
             .on_their_way
@@ -84,10 +90,9 @@ impl Reconciler {
                 let contest = self.fdb.sent(&(*link, *mac), now);
                 told(contest, Key::Fdb(*link, *mac), IpAddr::to_string)
             }
-            Change::PutNexthop { id, hop, .. } => {
+            Change::PutNexthop { id, nexthop, .. } => {
                 let contest = self.nexthops.sent(id, now);
-                let words = |hop: &Hop| format!("{} on link {}", hop.gateway, hop.link);
-                told(contest, Key::Hop(HopName(hop.gateway)), words)
+                told(contest, key_of(*id, nexthop), Nexthop::to_string)
             }
             Change::RemoveNexthop { id } => {
                 self.nexthops.sent(id, now);
@@ -137,18 +142,25 @@ impl Reconciler {
             Change::RemoveNeighbour { link, ip } => self.neighbours.done(&(*link, *ip), None),
             Change::PutFdb { link, mac, dst } => self.fdb.done(&(*link, *mac), Some(*dst)),
             Change::RemoveFdb { link, mac, .. } => self.fdb.done(&(*link, *mac), None),
-            Change::PutNexthop { id, hop, replace } => {
-                if *replace {
-                    // Routes that went with it, or were refused for want of it.
-                    self.retry_now = true;
-                    self.routes.forgive();
-                }
-                self.nexthops.done(id, Some(*hop));
-            }
+            Change::PutNexthop {
+                id,
+                nexthop,
+                replace,
+            } => self.nexthop_done(*id, nexthop, *replace),
             Change::RemoveNexthop { id } => self.nexthops.done(id, None),
-            Change::PutRoute { key, route, .. } => self.routes.done(key, Some(*route)),
+            Change::PutRoute { key, route, .. } => self.routes.done(key, Some(route.clone())),
             Change::RemoveRoute { key, .. } => self.routes.done(key, None),
         }
+    }
+
+    fn nexthop_done(&mut self, id: NexthopId, nexthop: &Nexthop, replaced: bool) {
+        let was_refused = self.nexthops.refusal(&id).is_some();
+        if replaced || was_refused {
+            // Routes that went with it, or were refused for want of it.
+            self.retry_now = true;
+            self.routes.forgive();
+        }
+        self.nexthops.done(&id, Some(nexthop.clone()));
     }
 
     fn refuse(&mut self, change: &Change, refusal: &Refusal, now: Instant) -> u32 {

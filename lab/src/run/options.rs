@@ -30,6 +30,8 @@ pub enum Backend {
     Vxlan,
     /// Direct routes over one switch.
     HostGw,
+    /// Routes told by BGP, over one switch.
+    Bgp,
 }
 
 /// How long to stay up.
@@ -98,6 +100,7 @@ impl Backend {
         match self {
             Self::Vxlan => "vxlan",
             Self::HostGw => "host-gw",
+            Self::Bgp => "bgp",
         }
     }
 
@@ -105,7 +108,7 @@ impl Backend {
     pub fn shape(self) -> Shape {
         match self {
             Self::Vxlan => Shape::TwoSubnets,
-            Self::HostGw => Shape::OneSwitch,
+            Self::HostGw | Self::Bgp => Shape::OneSwitch,
         }
     }
 }

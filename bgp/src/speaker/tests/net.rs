@@ -247,11 +247,11 @@ impl Net {
             Output::Routes(changes) => {
                 for change in changes {
                     match change {
-                        RouteChange::Install { prefix, hops } => {
+                        RouteChange::Install { prefix, hops, .. } => {
                             let hops = hops.iter().map(|hop| hop.via.to_string()).collect();
                             self.node(n).kernel.insert(prefix, hops);
                         }
-                        RouteChange::Remove { prefix } => {
+                        RouteChange::Remove { prefix, .. } => {
                             assert!(
                                 self.node(n).kernel.remove(&prefix).is_some(),
                                 "{prefix} was not there"

@@ -1,177 +1,15 @@
-//! The netlink speaker on the real kernel, each test in a network namespace of
-//! its own. Needs root; without it the tests fail and say so.
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+//! Devices and what hangs on them, routes and nexthops: put, seen, put back.
 
 use std::net::IpAddr;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kernel::{
-    Address, Change, Entry, Hop, HopName, IfIndex, Kernel, Mac, Netlink, NetlinkOptions,
-    Notification, Ownership, Reconciler, RouteKey, Scope, Status, Sysctl, To, VxlanDevice,
-};
-use nix::sched::{CloneFlags, unshare};
-
-const OPTIONS: NetlinkOptions = NetlinkOptions {
-    protocol: 84,
-    nexthop_objects: true,
+    Address, Change, Entry, Hop, HopName, IfIndex, Kernel, Mac, NetlinkOptions, Nexthop,
+    Notification, Reconciler, RouteKey, Sysctl, To, VxlanDevice,
 };
 
-/// Runs `test` in a fresh network namespace that has `eth0`, 10.99.0.1/24 and
-/// fd99::1/64, on one end of a veth pair. The namespace ends with its thread.
-fn in_namespace(test: impl AsyncFnOnce() + Send + 'static) {
-    let thread = std::thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET).expect("needs root to make a network namespace");
-        ip("link set lo up");
-        ip("link add eth0 type veth peer name peer0");
-        ip("link set eth0 up");
-        ip("link set peer0 up");
-        ip("addr add 10.99.0.1/24 dev eth0");
-        ip("addr add fd99::1/64 dev eth0 nodad");
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(test());
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-fn ip(args: &str) -> String {
-    run("ip", args)
-}
-
-fn run(program: &str, args: &str) -> String {
-    let output = Command::new(program)
-        .args(args.split(' '))
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{program} {args}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The reconciler and the kernel of this namespace.
-struct World {
-    kernel: Netlink,
-    reconciler: Reconciler,
-}
-
-impl World {
-    fn new(options: NetlinkOptions) -> World {
-        let ownership = Ownership {
-            protocol: 84,
-            adopt_boot_routes: true,
-        };
-        let mut world = World {
-            kernel: Netlink::open(options).unwrap(),
-            reconciler: Reconciler::new(ownership),
-        };
-        world.kernel.listen().unwrap();
-        world.dump();
-        world
-    }
-
-    fn dump(&mut self) {
-        let (links, addresses) = self.kernel.links().unwrap();
-        self.reconciler.observe_links(links, addresses);
-        let dump = self.kernel.dump(&self.reconciler.interest(true)).unwrap();
-        self.reconciler.resync(dump);
-    }
-
-    fn index(&self, name: &str) -> IfIndex {
-        self.reconciler
-            .link_named(name)
-            .unwrap_or_else(|| panic!("no link {name}"))
-            .index
-    }
-
-    /// Makes all changes that are pending; returns how many there were.
-    fn settle(&mut self) -> usize {
-        let mut made = 0;
-        loop {
-            let changes = self.reconciler.pending(Instant::now(), Scope::All, 512);
-            if changes.is_empty() {
-                return made;
-            }
-            made += changes.len();
-            let refusals = self.kernel.apply(&changes).unwrap();
-            if let Some(refusal) = refusals.first() {
-                panic!("{}: {refusal}", changes[refusal.index]);
-            }
-            self.reconciler.settle(&changes, &refusals, Instant::now());
-        }
-    }
-
-    /// Takes in notifications until `done`.
-    async fn observe_until(&mut self, done: impl Fn(&Reconciler) -> bool) {
-        let wait = async {
-            while !done(&self.reconciler) {
-                for notification in self.kernel.notifications().await.unwrap() {
-                    self.reconciler.observe(notification);
-                }
-            }
-        };
-        if tokio::time::timeout(Duration::from_secs(5), wait)
-            .await
-            .is_err()
-        {
-            let rows: Vec<_> = self
-                .reconciler
-                .rows()
-                .filter(|row| row.status() != Status::InSync)
-                .collect();
-            panic!("no such notification within 5 s; not in sync: {rows:#?}");
-        }
-    }
-
-    fn want_device(&mut self) -> VxlanDevice {
-        let device = VxlanDevice {
-            vni: 1,
-            port: 8472,
-            local: Some(address("10.99.0.1")),
-            lower: self.index("eth0"),
-            learning: false,
-            gbp: false,
-            mac: Mac([2, 0, 0, 0, 0, 1]),
-            mtu: 1450,
-            up: true,
-            ours: true,
-            odd: false,
-        };
-        self.reconciler
-            .want(Entry::Device("flannel.1".into(), device.clone()));
-        device
-    }
-
-    fn want_peer(&mut self, number: u8) {
-        let link = self.index("flannel.1");
-        let vtep = IpAddr::from([10, 244, number, 0]);
-        let mac = Mac([2, 0, 0, 0, 1, number]);
-        self.reconciler.want(Entry::Neighbour(link, vtep, mac));
-        self.reconciler
-            .want(Entry::Fdb(link, mac, IpAddr::from([10, 99, 0, number])));
-        self.reconciler.want(Entry::Hop(
-            HopName(vtep),
-            Hop {
-                gateway: vtep,
-                link,
-                onlink: true,
-            },
-        ));
-        let prefix = format!("10.244.{number}.0/24").parse().unwrap();
-        self.reconciler.want(Entry::Route(
-            RouteKey::with_default_metric(prefix),
-            To::Via(HopName(vtep)),
-        ));
-    }
-}
-
-fn address(text: &str) -> IpAddr {
-    text.parse().unwrap()
-}
+use crate::world::{OPTIONS, World, address, in_namespace, ip, run};
 
 fn world_with_peers(options: NetlinkOptions) -> World {
     let mut world = World::new(options);
@@ -528,11 +366,11 @@ fn a_refused_message_in_a_batch_fails_alone_and_with_the_kernels_words() {
         let id = kernel::NexthopId(1);
         let far = Change::PutNexthop {
             id,
-            hop: Hop {
+            nexthop: Nexthop::Hop(Hop {
                 gateway: address("203.0.113.1"),
                 link,
                 onlink: false,
-            },
+            }),
             replace: false,
         };
         let refusals = world

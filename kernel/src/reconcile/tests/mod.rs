@@ -3,8 +3,11 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::*;
+use crate::entry::{GroupName, Hop, HopName, RouteTarget, To};
 use crate::fake::FakeKernel;
 use crate::speaker::{Kernel, Notification};
+
+mod groups;
 
 const LINK: IfIndex = IfIndex(2);
 
@@ -62,7 +65,7 @@ impl World {
             .want(Entry::Route(key(prefix), To::Via(HopName(ip(gateway)))));
     }
 
-    fn run(&mut self, scope: Scope) -> Vec<Change> {
+    fn run(&mut self, scope: Scope<'_>) -> Vec<Change> {
         let now = Instant::now();
         let changes = self.reconciler.pending(now, scope, 1000);
         let refusals = self.kernel.apply(&changes).unwrap();
@@ -156,7 +159,10 @@ fn one_refused_route_holds_up_no_other() {
         target: RouteTarget::Other,
         protocol: 4,
     };
-    world.kernel.routes.insert(key("10.244.9.0/24"), foreign);
+    world
+        .kernel
+        .routes
+        .insert(key("10.244.9.0/24"), foreign.clone());
     world.want_route("10.244.9.0/24", "10.99.0.2");
     world.want_route("10.244.8.0/24", "10.99.0.2");
     world.run(Scope::All);
@@ -183,7 +189,10 @@ fn a_route_that_somebody_replaced_is_taken_back() {
         target: RouteTarget::Gateway(hop("10.99.0.66")),
         protocol: 3,
     };
-    world.kernel.routes.insert(key("10.244.1.0/24"), route);
+    world
+        .kernel
+        .routes
+        .insert(key("10.244.1.0/24"), route.clone());
     world.reconciler.observe(Notification::Route {
         key: key("10.244.1.0/24"),
         route,
@@ -230,8 +239,8 @@ fn flannels_route_in_our_place_is_replaced_and_an_admins_elsewhere_stays() {
         target: RouteTarget::Gateway(hop("10.99.0.2")),
         protocol: 3,
     };
-    kernel.routes.insert(key("10.244.1.0/24"), boot);
-    kernel.routes.insert(key("192.168.7.0/24"), boot);
+    kernel.routes.insert(key("10.244.1.0/24"), boot.clone());
+    kernel.routes.insert(key("192.168.7.0/24"), boot.clone());
     let mut world = World::on(kernel);
     world.want_route("10.244.1.0/24", "10.99.0.2");
     world.reconciler.adopt_leftovers();
@@ -269,7 +278,7 @@ fn take_the_place(world: &mut World, prefix: &str) {
         target: RouteTarget::Gateway(hop("10.99.0.66")),
         protocol: 4,
     };
-    world.kernel.routes.insert(key(prefix), route);
+    world.kernel.routes.insert(key(prefix), route.clone());
     world.reconciler.observe(Notification::Route {
         key: key(prefix),
         route,
@@ -376,13 +385,13 @@ fn a_nexthop_that_another_program_replaced_is_taken_back() {
     world.want_route("10.244.1.0/24", "10.99.0.2");
     world.run(Scope::All);
     let id = *world.kernel.nexthops.keys().next().unwrap();
-    for theirs in [Some(hop("10.99.0.66")), None] {
+    for theirs in [Some(Nexthop::Hop(hop("10.99.0.66"))), None] {
         world
             .reconciler
             .observe(Notification::Nexthop(id, theirs, 4));
         let replace = Change::PutNexthop {
             id,
-            hop: hop("10.99.0.2"),
+            nexthop: Nexthop::Hop(hop("10.99.0.2")),
             replace: true,
         };
         assert_eq!(world.run(Scope::All), [replace]);
