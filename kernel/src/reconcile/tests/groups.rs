@@ -204,7 +204,9 @@ fn what_is_taken_back_on_its_way_to_the_kernel_goes_though_others_are_held() {
     let mut world = restarted();
     let held = Through(vec![ip("10.99.0.2")], RefCell::default());
     world.want_route("10.9.9.0/24", "10.99.0.2");
-    let changes = world.reconciler.pending(Instant::now(), Scope::Held(&held), 10);
+    let changes = world
+        .reconciler
+        .pending(Instant::now(), Scope::Held(&held), 10);
     world.reconciler.take_back(&Key::Route(key("10.9.9.0/24")));
     world.kernel.apply(&changes).unwrap();
     world.reconciler.settle(&changes, &[], Instant::now());
