@@ -378,7 +378,7 @@ impl Agent {
         for wish in wishes {
             match wish {
                 Wish::Want(entry) => self.reconciler.want(entry),
-                Wish::Unwant(key) => self.reconciler.unwant(&key),
+                Wish::Unwant(key) => self.reconciler.take_back(&key),
             }
         }
     }

@@ -222,6 +222,14 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
         });
     }
 
+    /// The same, and for sure: nobody else may want it, so that nobody is waited
+    /// for.
+    pub fn take_back(&mut self, key: &K) {
+        self.change(key.clone(), Why::TakenBack, |state| {
+            Next::state(None, state.and_then(State::have).cloned(), false)
+        });
+    }
+
     /// The kernel was seen to hold `value` under `key`.
     pub fn observe(&mut self, key: K, value: V) {
         self.change(key, Why::Sight, |state| match state {
@@ -290,8 +298,12 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
     }
 
     /// What is to be removed and is due: the keys, in order, by what is there.
-    pub fn removals(&self) -> impl Iterator<Item = (&V, impl Iterator<Item = &K>)> {
-        self.pending.removals()
+    /// Somebody `keeps` what he may want still; not what was taken back.
+    pub fn removals(
+        &self,
+        keeps: impl Fn(&V) -> bool,
+    ) -> impl Iterator<Item = (&V, impl Iterator<Item = &K>)> {
+        self.pending.removals(keeps)
     }
 
     /// The change of `key` is on its way: it is not pending until
@@ -409,7 +421,7 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
     }
 
     fn all_are_due(&mut self) {
-        self.pending = Pending::of(&self.entries, Why::Wish);
+        self.pending = Pending::of(&self.entries);
         self.drift = self.entries.values().filter(|s| !s.is_settled()).count();
     }
 
@@ -462,7 +474,11 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
         if !waits {
             self.fights.stop_waiting(&key);
         }
-        let due = if waits { was } else { was.or(Some(why)) };
+        let due = match why {
+            Why::TakenBack => Some(why),
+            _ if waits => was,
+            _ => was.or(Some(why)),
+        };
         if let (Some(open), Some(why)) = (open, due) {
             self.pending.insert(key, open, why);
         }

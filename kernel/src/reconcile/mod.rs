@@ -45,7 +45,8 @@ pub struct Ownership {
 pub enum Scope<'a> {
     /// Nothing is taken away: not all is known yet that may be wanted.
     PutsOnly,
-    /// Stale routes go unless they are held; all other things stay.
+    /// Stale routes go unless they are held; all other things stay. Those that were
+    /// [taken back](Reconciler::take_back) are never held.
     Held(&'a dyn Held),
     /// What is stale goes too.
     All,
@@ -155,6 +156,15 @@ impl Reconciler {
             Key::Hop(name) => self.unwant_hop(*name),
             Key::Group(name) => self.unwant_group(*name),
             Key::Route(key) => self.unwant_route(key),
+        }
+    }
+
+    /// The same, and for sure: whoever told the route has taken it back, so that
+    /// nobody [holds](Held) it.
+    pub fn take_back(&mut self, key: &Key) {
+        match key {
+            Key::Route(key) => self.take_back_route(key),
+            other => self.unwant(other),
         }
     }
 

@@ -192,6 +192,6 @@ fn is_group(nexthop: &Nexthop) -> bool {
 }
 
 fn stale<K: Ord + Clone, V: Ord + Clone>(delta: &Delta<K, V>) -> impl Iterator<Item = (&K, &V)> {
-    let removals = delta.removals();
+    let removals = delta.removals(|_| false);
     removals.flat_map(|(have, keys)| keys.map(move |key| (key, have)))
 }

@@ -123,7 +123,7 @@ impl RawPeer {
         let deadline = Deadline::after(patience);
         loop {
             let connected = match &listener {
-                Some(listener) => accept(listener),
+                Some(listener) => accept(listener, setup.remote),
                 None => namespace.run(|| connect(setup))?,
             };
             match connected.and_then(|stream| shake_hands(stream, setup)) {
@@ -293,8 +293,12 @@ fn listen(setup: &RawSetup) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
-    let (stream, _) = listener.accept()?;
+/// Others who connect are sent away.
+fn accept(listener: &TcpListener, remote: IpAddr) -> io::Result<TcpStream> {
+    let (stream, from) = listener.accept()?;
+    if from.ip() != remote {
+        return Err(io::Error::other(format!("{from} connected")));
+    }
     stream.set_nonblocking(false)?;
     Ok(stream)
 }

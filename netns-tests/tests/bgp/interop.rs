@@ -72,11 +72,11 @@ fn sessions_with_a_key_come_up() {
         // Who has no key on its listening socket connects.
         let passive = !brand.listens_with_a_password();
         let between = Between {
-            lines: format!("password = \"a secret\"\npassive = {passive}"),
+            lines: format!("password = \"a-secret\"\npassive = {passive}"),
             ..Between::default()
         };
         let mut pair = Pair::new(brand, &between, |neighbour| {
-            neighbour.password = Some("a secret".into());
+            neighbour.password = Some("a-secret".into());
         });
         pair.is_up();
         pair.routes_go_both_ways();
@@ -87,7 +87,7 @@ fn sessions_with_a_key_come_up() {
 fn a_peer_with_another_key_gets_no_session() {
     with_each([Brand::Bird, Brand::Frr], |brand| {
         let between = Between {
-            lines: "password = \"a secret\"".into(),
+            lines: "password = \"a-secret\"".into(),
             ..Between::default()
         };
         let pair = Pair::new(brand, &between, |neighbour| {
@@ -201,9 +201,12 @@ fn two_ends_that_connect_at_once_end_with_one_session() {
         nft(switch, "add table bridge hold");
         nft(
             switch,
-            "add chain bridge hold all { type filter hook forward priority 0; }",
+            "add chain bridge hold forwarded { type filter hook forward priority 0; }",
         );
-        nft(switch, "add rule bridge hold all ip protocol tcp drop");
+        nft(
+            switch,
+            "add rule bridge hold forwarded ip protocol tcp drop",
+        );
         pair.scene.reload(&peer("other", "10.99.0.2", 65_002, ""));
         let connecting = |namespace: &Namespace| sockets(namespace, "syn-sent") > 0;
         eventually("both ends connect", SOON, || {

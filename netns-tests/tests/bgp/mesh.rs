@@ -201,7 +201,9 @@ fn a_dead_node_keeps_nobody_from_learning_and_announcing() {
     );
 
     network.daemons[0].kill().unwrap();
-    lab::ip(first.namespace(), &["route", "flush", "proto", "84"]).unwrap();
+    for route in block_routes(first).unwrap() {
+        lab::ip(first.namespace(), &["route", "del", &route.dst]).unwrap();
+    }
     let started = Instant::now();
     network.daemons[0] = first.start(&command).unwrap();
     know_each_other(started, "restart of an emptied node beside a dead one");
