@@ -138,7 +138,7 @@ fn twill(
         )
     };
     let text = format!(
-        "[bgp]\nas = 65002\nmesh = false\n{}{}",
+        "[bgp]\nas = 65002\nmesh = false\nannounce-block = false\n{}{}",
         peer("from", from, "all", "none"),
         peer("to", to, "none", "all"),
     );
