@@ -16,7 +16,7 @@ use crate::passed_over::PassedOver;
 use crate::signals::Signals;
 use crate::start::{self, Plan};
 use crate::tenure::Begin;
-use crate::{health, locks, random};
+use crate::{health, locks, memory, random};
 
 use super::files::Files;
 use super::leases::{Following, Holding};
@@ -34,6 +34,7 @@ pub(crate) async fn run<S: LeaseStore>(settings: Settings<S>) -> anyhow::Result<
         health::listen(address, requests_in).await?;
     }
     let started = Instant::now();
+    memory::give_back();
     let Some(up) = start_up_or_end(config, &store, (&mut signals, &mut requests)).await? else {
         return Ok(());
     };
@@ -141,6 +142,7 @@ impl<S: LeaseStore> Driver<S> {
             document,
             passed_over,
         } = up;
+        memory::give_back();
         let config = Arc::new(config);
         let (own, revision) = (acquired.lease.clone(), acquired.revision);
         let agent = new_agent(&config, &plan, macs, acquired);

@@ -32,6 +32,7 @@ use crate::config::{Config, ConfigError};
 use crate::control::{Answer, Request, Topic};
 use crate::hints;
 use crate::inspect::{self, Daemon};
+use crate::memory;
 use crate::notify;
 use crate::outside::Outside;
 use crate::signals::{Signals, Told};
@@ -210,6 +211,7 @@ impl<S: LeaseStore> Driver<S> {
         self.tell(Input::Doubt);
         self.outside = Outside::open(&self.config, self.agent.local());
         self.tend_outside();
+        memory::give_back();
         Ok(())
     }
 

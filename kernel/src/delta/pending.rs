@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use dense::DenseMap;
+
 use super::State;
 
 /// Why an entry changes, or is pending.
@@ -31,7 +33,7 @@ impl Why {
 /// hundreds of thousands that stay for the time being are passed over at once.
 #[derive(Clone, Debug)]
 pub(super) struct Pending<K, V> {
-    puts: BTreeMap<K, Why>,
+    puts: DenseMap<K, Why>,
     /// Stale entries that may be wanted still.
     leftovers: Removals<K, V>,
     /// Stale entries that nobody wants.
@@ -40,7 +42,7 @@ pub(super) struct Pending<K, V> {
 
 /// Keys by what is there.
 #[derive(Clone, Debug)]
-struct Removals<K, V>(BTreeMap<V, BTreeMap<K, Why>>);
+struct Removals<K, V>(BTreeMap<V, DenseMap<K, Why>>);
 
 impl<K, V> Default for Removals<K, V> {
     fn default() -> Self {
@@ -51,7 +53,7 @@ impl<K, V> Default for Removals<K, V> {
 impl<K, V> Default for Pending<K, V> {
     fn default() -> Self {
         Pending {
-            puts: BTreeMap::new(),
+            puts: DenseMap::default(),
             leftovers: Removals::default(),
             removals: Removals::default(),
         }
@@ -60,23 +62,18 @@ impl<K, V> Default for Pending<K, V> {
 
 impl<K: Ord + Clone, V: Ord + Clone> Pending<K, V> {
     /// All of these entries that are not as wanted, because of a wish.
-    pub(super) fn of(entries: &BTreeMap<K, State<V>>) -> Self {
-        let why = Why::Wish;
-        let mut stale: BTreeMap<&V, Vec<(K, Why)>> = BTreeMap::new();
-        let mut puts = Vec::new();
-        for (key, state) in entries {
+    pub(super) fn of(entries: &DenseMap<K, State<V>>) -> Self {
+        let mut pending = Pending::default();
+        for (key, state) in entries.iter() {
             match state {
                 State::InSync(_) => {}
-                State::Stale { have } => stale.entry(have).or_default().push((key.clone(), why)),
-                State::Missing { .. } | State::Wrong { .. } => puts.push((key.clone(), why)),
+                State::Stale { have } => pending.leftovers.insert(key.clone(), have, Why::Wish),
+                State::Missing { .. } | State::Wrong { .. } => {
+                    pending.puts.insert(key.clone(), Why::Wish);
+                }
             }
         }
-        let by_value = |(have, keys): (&V, Vec<_>)| (have.clone(), keys.into_iter().collect());
-        Pending {
-            puts: puts.into_iter().collect(),
-            leftovers: Removals(stale.into_iter().map(by_value).collect()),
-            removals: Removals::default(),
-        }
+        pending
     }
 
     /// The entry `key`, in this state, is due.
@@ -135,11 +132,14 @@ impl<K: Ord + Clone, V: Ord + Clone> Pending<K, V> {
     }
 }
 
-impl<K: Ord, V: Ord + Clone> Removals<K, V> {
+impl<K: Ord + Clone, V: Ord + Clone> Removals<K, V> {
     fn insert(&mut self, key: K, have: &V, why: Why) {
         match self.0.get_mut(have) {
             Some(keys) => drop(keys.insert(key, why)),
-            None => drop(self.0.insert(have.clone(), BTreeMap::from([(key, why)]))),
+            None => {
+                let keys = DenseMap::from_iter([(key, why)]);
+                self.0.insert(have.clone(), keys);
+            }
         }
     }
 

@@ -55,8 +55,8 @@ impl Reconciler {
     fn puts(&self) -> impl Iterator<Item = Change> + '_ {
         let devices = self.devices.wishes().map(|wish| Change::PutDevice {
             name: wish.key.clone(),
-            have: wish.have.cloned(),
-            want: wish.want.clone(),
+            have: wish.have.cloned().map(Box::new),
+            want: Box::new(wish.want.clone()),
         });
         let addresses = self.addresses.wishes().map(|wish| Change::PutAddress {
             link: wish.key.link,
