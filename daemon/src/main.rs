@@ -17,6 +17,7 @@ mod memory;
 mod notify;
 mod outside;
 mod passed_over;
+mod plugin;
 mod random;
 mod signals;
 mod start;
