@@ -276,10 +276,22 @@ impl Rib {
         (!paths.is_empty()).then(|| explain::explain(prefix, family, paths, &self.around))
     }
 
-    /// The longest known prefix that `prefix` is a part of, or is itself.
-    pub fn covering(&self, prefix: Prefix) -> Option<Prefix> {
-        let mut cuts = (0..=prefix.length()).rev().map(|len| prefix.shortened(len));
-        cuts.find(|cut| !self.paths(*cut).is_empty())
+    /// The longest known prefix that `prefix` is a part of, or is itself, and whose paths are such.
+    pub fn covering(&self, prefix: Prefix, is_such: impl Fn(&[Path]) -> bool) -> Option<Prefix> {
+        let lengths = (0..=prefix.length()).rev();
+        let mut cuts = lengths.map(|length| prefix.shortened(length));
+        cuts.find(|cut| {
+            let paths = self.paths(*cut);
+            !paths.is_empty() && is_such(paths)
+        })
+    }
+
+    /// The used paths of a prefix of either family.
+    pub fn used(&self, prefix: Prefix) -> Chosen {
+        match prefix {
+            Prefix::V4(prefix) => self.chosen(prefix),
+            Prefix::V6(prefix) => self.chosen(prefix),
+        }
     }
 
     /// The prefixes behind `after` with all their paths, in order: IPv4, then IPv6. From the first where it is `None`.

@@ -13,13 +13,16 @@ use crate::inspect::{
 };
 
 use super::args::{Check, Show, Topic};
-use super::{Outcome, offline, print, say};
+use super::{Outcome, no_daemon, offline, peer, print, rib, say};
 
 /// How often `--watch` looks again.
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
 
 /// Shows one topic, once or until Ctrl-C.
 pub(super) fn show(show: &Show) -> anyhow::Result<Outcome> {
+    if show.topic == Topic::Rib && show.object.is_none() {
+        return rib::all(show);
+    }
     let mut last = None;
     loop {
         let (text, outcome) = shown(show)?;
@@ -40,6 +43,7 @@ pub(super) fn show(show: &Show) -> anyhow::Result<Outcome> {
 fn shown(show: &Show) -> anyhow::Result<(String, Outcome)> {
     let (config, sources) = config::load(&show.flags)?;
     let json = show.json;
+    let object = show.object.as_deref().unwrap_or_default();
     match show.topic {
         Topic::Config if json => Ok((as_json(&sources)?, Outcome::Fine)),
         Topic::Config => Ok((sources.to_string(), Outcome::Fine)),
@@ -55,6 +59,8 @@ fn shown(show: &Show) -> anyhow::Result<(String, Outcome)> {
             json,
         ),
         Topic::Peers => peers(&config, json),
+        Topic::Peer => peer::shown(&config, object, json),
+        Topic::Rib => rib::one(&config, show, object),
         Topic::Status => status(&config, json),
     }
 }
@@ -93,7 +99,7 @@ fn ask<R: DeserializeOwned>(
     topic: control::Topic,
     compute: impl Fn(&Agent) -> Vec<R>,
 ) -> anyhow::Result<Vec<R>> {
-    if let Some(text) = ask_daemon(&config.run_dir, topic)? {
+    if let Some(text) = ask_daemon(&config.run_dir, &topic)? {
         return Ok(serde_json::from_str(&text)?);
     }
     say(&format!(
@@ -104,9 +110,8 @@ fn ask<R: DeserializeOwned>(
 }
 
 fn status(config: &Config, json: bool) -> anyhow::Result<(String, Outcome)> {
-    let Some(text) = ask_daemon(&config.run_dir, control::Topic::Status)? else {
-        say(&format!("no daemon runs with {}", config.run_dir.display()));
-        return Ok((String::new(), Outcome::NotSo));
+    let Some(text) = ask_daemon(&config.run_dir, &control::Topic::Status)? else {
+        return Ok((String::new(), no_daemon(config)));
     };
     let status: Status = serde_json::from_str(&text)?;
     let text = if json {
@@ -119,15 +124,21 @@ fn status(config: &Config, json: bool) -> anyhow::Result<(String, Outcome)> {
 
 /// Sessions are the daemon's: without one there are none.
 fn peers(config: &Config, json: bool) -> anyhow::Result<(String, Outcome)> {
-    let Some(text) = ask_daemon(&config.run_dir, control::Topic::Peers)? else {
-        say(&format!("no daemon runs with {}", config.run_dir.display()));
-        return Ok((String::new(), Outcome::NotSo));
+    let Some(text) = ask_daemon(&config.run_dir, &control::Topic::Peers)? else {
+        return Ok((String::new(), no_daemon(config)));
     };
     let rows: Vec<PeerRow> = serde_json::from_str(&text)?;
-    let text = if json { as_json(&rows)? } else { table(&rows) };
+    if json {
+        return Ok((as_json(&rows)?, Outcome::Fine));
+    }
+    let mut text = table(&rows);
+    if rows.iter().any(|row| row.draining) {
+        text += "\nThis node drains: its peers are asked to use other paths, until `twill bgp drain --off`.\n";
+    }
     Ok((text, Outcome::Fine))
 }
 
-fn as_json(value: &impl Serialize) -> anyhow::Result<String> {
+/// For programs.
+pub(super) fn as_json(value: &impl Serialize) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
