@@ -92,9 +92,9 @@ fn drain(on: bool, fabric: &mut Fabric, now: Instant) -> String {
         (true, true) => "this node drains already".to_owned(),
         (false, false) => "this node does not drain".to_owned(),
         (false, true) => format!(
-            "this node drains: its {up} peers are asked to use other paths, until `twill bgp drain --off` or a restart of the daemon"
+            "this node drains: all peers are asked to use other paths ({up} at once), until `twill bgp drain --off` or a restart of the daemon"
         ),
-        (true, false) => format!("this node drains no more: its {up} peers are told so"),
+        (true, false) => format!("this node drains no more: all peers are told so ({up} at once)"),
     }
 }
 

@@ -47,14 +47,14 @@ fn shown(show: &Show) -> anyhow::Result<(String, Outcome)> {
     match show.topic {
         Topic::Config if json => Ok((as_json(&sources)?, Outcome::Fine)),
         Topic::Config => Ok((sources.to_string(), Outcome::Fine)),
-        Topic::Routes => rows::<RouteRow>(&config, control::Topic::Routes, inspect::routes, json),
+        Topic::Routes => rows::<RouteRow>(&config, &control::Topic::Routes, inspect::routes, json),
         Topic::Leases => {
             let rows_of = |agent: &Agent| inspect::leases(agent, std::iter::empty());
-            rows::<LeaseRow>(&config, control::Topic::Leases, rows_of, json)
+            rows::<LeaseRow>(&config, &control::Topic::Leases, rows_of, json)
         }
         Topic::Neighbours => rows::<NeighbourRow>(
             &config,
-            control::Topic::Neighbours,
+            &control::Topic::Neighbours,
             inspect::neighbours,
             json,
         ),
@@ -68,7 +68,7 @@ fn shown(show: &Show) -> anyhow::Result<(String, Outcome)> {
 /// Prints what the kernel does not hold as it should.
 pub(super) fn check(check: &Check) -> anyhow::Result<Outcome> {
     let (config, _) = config::load(&check.flags)?;
-    let drift: Vec<DriftRow> = ask(&config, control::Topic::Drift, inspect::drift)?;
+    let drift: Vec<DriftRow> = ask(&config, &control::Topic::Drift, inspect::drift)?;
     match (check.json, drift.is_empty()) {
         (true, _) => print(&as_json(&drift)?)?,
         (false, true) => print("in sync\n")?,
@@ -83,7 +83,7 @@ pub(super) fn check(check: &Check) -> anyhow::Result<Outcome> {
 
 fn rows<R: Columns + Serialize + DeserializeOwned>(
     config: &Config,
-    topic: control::Topic,
+    topic: &control::Topic,
     compute: impl Fn(&Agent) -> Vec<R>,
     json: bool,
 ) -> anyhow::Result<(String, Outcome)> {
@@ -96,10 +96,10 @@ fn rows<R: Columns + Serialize + DeserializeOwned>(
 /// kernel.
 fn ask<R: DeserializeOwned>(
     config: &Config,
-    topic: control::Topic,
+    topic: &control::Topic,
     compute: impl Fn(&Agent) -> Vec<R>,
 ) -> anyhow::Result<Vec<R>> {
-    if let Some(text) = ask_daemon(&config.run_dir, &topic)? {
+    if let Some(text) = ask_daemon(&config.run_dir, topic)? {
         return Ok(serde_json::from_str(&text)?);
     }
     say(&format!(

@@ -262,6 +262,7 @@ fn protection(manner: Manner) -> Vec<String> {
         false => "no password",
     };
     let ttl = match manner.ttl {
+        Ttl::Security(1) => "GTSM: on our link (RFC 5082)".to_owned(),
         Ttl::Security(hops) => format!("GTSM: at most {hops} hops away (RFC 5082)"),
         Ttl::Hops(1) => "on our link: TTL 1".to_owned(),
         Ttl::Hops(hops) => format!("multihop: TTL {hops}"),
@@ -302,9 +303,16 @@ pub(super) fn span(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, ..) => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{days} d {} h", hours % 24),
+        (0, 0, _) => two((minutes, "min"), (seconds % 60, "s")),
+        (0, ..) => two((hours, "h"), (minutes % 60, "min")),
+        _ => two((days, "d"), (hours % 24, "h")),
+    }
+}
+
+fn two((large, unit): (u64, &str), (small, of_small): (u64, &str)) -> String {
+    match small {
+        0 => format!("{large} {unit}"),
+        _ => format!("{large} {unit} {small} {of_small}"),
     }
 }
 
@@ -317,6 +325,7 @@ mod tests {
         for (seconds, text) in [
             (59, "59 s"),
             (61, "1 min 1 s"),
+            (120, "2 min"),
             (3_660, "1 h 1 min"),
             (90_000, "1 d 1 h"),
         ] {
@@ -328,13 +337,13 @@ mod tests {
     fn a_password_is_named_and_never_shown() {
         let manner = Manner {
             keyed: true,
-            ttl: Ttl::Security(1),
+            ttl: Ttl::Security(2),
         };
         assert_eq!(
             protection(manner),
             [
                 "TCP MD5 password (RFC 2385)",
-                "GTSM: at most 1 hops away (RFC 5082)"
+                "GTSM: at most 2 hops away (RFC 5082)"
             ]
         );
     }

@@ -55,7 +55,7 @@ impl Kernel {
     fn line(&self) -> String {
         match self.via.is_empty() {
             true => self.to_string(),
-            false => format!("{self}, {}", self.via.join(", ")),
+            false => format!("{self}, via {}", self.via.join(" and ")),
         }
     }
 }
@@ -155,7 +155,7 @@ impl InFabric<'_> {
 
     fn hop(&self, hop: Hop) -> String {
         let link = link_name(self.agent.reconciler(), hop.link).unwrap_or_default();
-        format!("via {} on {link}", hop.gateway)
+        format!("{} on {link}", hop.gateway)
     }
 
     /// Why no path of a prefix is used.

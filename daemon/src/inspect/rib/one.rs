@@ -134,7 +134,7 @@ impl PathView {
         };
         let stale = "kept until the peer is back and has told all its routes".to_owned();
         let way = match (&self.way, &*self.fate) {
-            (Some(way), _) => format!(", {way}"),
+            (Some(way), _) => format!(", via {way}"),
             (None, "unreachable") => ", unreachable".to_owned(),
             _ => String::new(),
         };
