@@ -209,3 +209,83 @@ fn found(asked: &str, prefix: &str) -> String {
     }
     format!("{prefix}, the longest known one that {asked} is a part of")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(from: &str, fate: &str, why: &str) -> PathView {
+        PathView {
+            from: from.into(),
+            address: Some("10.1.0.1".into()),
+            asn: Some(65_001),
+            fate: fate.into(),
+            why: why.into(),
+            stale: fate == "unreachable",
+            way: (fate == "best").then(|| "10.1.0.1 on eth0".into()),
+            said: Said {
+                next_hop: "10.1.0.1".into(),
+                as_path: "65001".into(),
+                origin: "igp".into(),
+                local_pref: Some(90),
+                communities: vec!["64512:7".into()],
+                ..Said::default()
+            },
+            received: None,
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_explained_in_sentences() {
+        let explained = Explained {
+            asked: "10.244.7.9/32".into(),
+            prefix: Some("10.244.7.0/24".into()),
+            kernel: Some(Kernel {
+                state: "refused by the kernel".into(),
+                via: Vec::new(),
+                why: Some("File exists".into()),
+            }),
+            paths: vec![
+                path("tor-a", "best", "shortest AS path"),
+                path("tor-b", "unreachable", NO_WAY),
+            ],
+        };
+        assert_eq!(
+            explained.text(),
+            "\
+prefix       10.244.7.0/24, the longest known one that 10.244.7.9/32 is a part of
+kernel       refused by the kernel: File exists
+
+from         tor-a (10.1.0.1, AS 65001)
+fate         best: shortest AS path
+next hop     10.1.0.1, via 10.1.0.1 on eth0
+AS path      65001; origin igp
+preference   local-pref 90
+communities  64512:7
+
+from         tor-b (10.1.0.1, AS 65001)
+fate         not used: its next hop is unreachable: no route leads there but those that BGP itself has installed
+stale        kept until the peer is back and has told all its routes
+next hop     10.1.0.1, unreachable
+AS path      65001; origin igp
+preference   local-pref 90
+communities  64512:7
+"
+        );
+    }
+
+    #[test]
+    fn what_is_not_told_says_why_and_what_is_not_known_says_so() {
+        let mut told = Told {
+            asked: "0.0.0.0/0".into(),
+            prefix: Some("0.0.0.0/0".into()),
+            peer: "tor-a".into(),
+            said: None,
+            why_not: Some("the export policy does not take it".into()),
+            waiting: false,
+        };
+        assert!(told.text().contains("tor-a is not told: the export policy"));
+        told.prefix = None;
+        assert!(told.text().starts_with("nothing is known of 0.0.0.0/0"));
+    }
+}
