@@ -299,7 +299,10 @@ fn who_drains_says_so_and_is_the_last_choice_until_it_is_over() {
     seen(false);
     has(&scene.says(0, &["bgp", "drain"]), &["drains", "--off"]);
     seen(true);
-    has(&scene.says(0, &["show", "status"]), &["drains"]);
+    has(
+        &scene.says(0, &["show", "status"]),
+        &["3, 1 of them with a session", "drains"],
+    );
     has(&scene.says(0, &["show", "peers"]), &["This node drains"]);
     assert!(
         !block_routes(scene.node(1)).unwrap().is_empty(),

@@ -1,10 +1,13 @@
 //! `twill show status`.
 
+use std::time::Instant;
+
 use kernel::Key;
 use serde::{Deserialize, Serialize};
 use subnet_alloc::Hold;
 
 use crate::agent::Agent;
+use crate::bgp::fabric::Fabric;
 use crate::config::Config;
 
 use super::{Seen, StoreState};
@@ -50,6 +53,9 @@ pub(crate) struct Status {
     pub(crate) store_down: Option<(String, u64)>,
     /// What was written and is not followed, and why.
     pub(crate) refused: Option<String>,
+    /// BGP sessions that are up, and peers.
+    #[serde(default)]
+    pub(crate) sessions: Option<(usize, usize)>,
     /// BGP peers are asked to use other paths (RFC 8326).
     #[serde(default)]
     pub(crate) draining: bool,
@@ -99,6 +105,7 @@ impl Status {
             leases,
             leases_passed_over,
             bad_keys: daemon.passed_over.bad_keys().len(),
+            sessions: seen.fabric.map(sessions),
             draining: seen
                 .fabric
                 .is_some_and(|fabric| fabric.speaker().is_draining()),
@@ -173,6 +180,9 @@ impl Status {
                 None => self.store.clone(),
             },
         );
+        if let Some((up, all)) = self.sessions {
+            line("peers", format!("{all}, {up} of them with a session"));
+        }
         if self.draining {
             line(
                 "drains",
@@ -199,6 +209,13 @@ impl Status {
         );
         text
     }
+}
+
+fn sessions(fabric: &Fabric) -> (usize, usize) {
+    let peers = fabric.speaker().peers(Instant::now());
+    peers.fold((0, 0), |(up, all), peer| {
+        (up + usize::from(peer.up_for.is_some()), all + 1)
+    })
 }
 
 /// What stands between the daemon and being ready.
