@@ -237,6 +237,9 @@ fn graceful_restart(fabric: &Fabric, view: &PeerView<'_>) -> String {
         None => "no session: what it offers is not known".to_owned(),
         Some((_, agreed)) => match agreed.graceful_restart {
             None => "the peer does not offer it".to_owned(),
+            Some(restart) if restart.families.is_empty() || restart.restart_time == 0 => {
+                format!("its routes go with its session: it only helps others; {ours}")
+            }
             Some(restart) => {
                 let time = u64::from(restart.restart_time).min(choice.helper_time.as_secs());
                 let kept = restart.families.iter().map(|family| family.to_string());
@@ -250,7 +253,7 @@ fn graceful_restart(fabric: &Fabric, view: &PeerView<'_>) -> String {
         },
     };
     match fabric.speaker().is_restarting() {
-        true => format!("this node has restarted and waits for all peers; {theirs}"),
+        true => format!("this node has started and waits for the routes of all peers; {theirs}"),
         false => theirs,
     }
 }
