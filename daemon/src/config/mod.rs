@@ -38,7 +38,7 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use regex_lite::Regex;
 
-pub(crate) use bgp::{BgpChoice, TcpChoice, Ttl};
+pub(crate) use bgp::{BgpChoice, ListenChoice, PeerChoice, TcpChoice, Ttl};
 pub(crate) use error::ConfigError;
 use file::FileConfig;
 pub(crate) use flags::Flags;

@@ -8,7 +8,9 @@
 //!  the kernel's answers --> ways.rs -------------+                         notes              the log
 //! ```
 
+mod inspect;
 mod mesh;
+mod past;
 mod prefix;
 mod settings;
 mod sync;
@@ -31,13 +33,15 @@ use subnet_alloc::Block;
 
 use crate::backend::{Local, Remote};
 use crate::bgp::transport::{DialError, Dialing, Door};
-use crate::bgp::words;
 use crate::config::BgpChoice;
 
+pub(crate) use inspect::{Kind, Manner};
+pub(crate) use past::Past;
 pub(crate) use sync::Held;
 pub(crate) use wishes::Wish;
 
 use mesh::Mesh;
+use past::Pasts;
 use sync::Sync;
 use ways::Ways;
 use wishes::Wishes;
@@ -97,8 +101,7 @@ pub(crate) struct Fabric {
     wishes: Wishes,
     /// What the speaker chose while the way to a next hop was not known.
     waiting: Vec<speaker::RouteChange>,
-    /// Why there is no session with a peer, as it was the last time.
-    troubles: BTreeMap<PeerId, String>,
+    pasts: Pasts,
     sync: Sync,
     /// What is held has changed.
     hold_due: bool,
@@ -133,7 +136,7 @@ impl Fabric {
             ways: Ways::default(),
             wishes,
             waiting: Vec::new(),
-            troubles: BTreeMap::new(),
+            pasts: Pasts::default(),
             sync: Sync::default(),
             hold_due: true,
             outputs: VecDeque::new(),
@@ -185,33 +188,18 @@ impl Fabric {
     /// Something may be due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.speaker.handle_timeout(now);
-        self.drain();
-    }
-
-    /// What speaks to the peers, for those who look inside.
-    pub(crate) fn speaker(&self) -> &Speaker {
-        &self.speaker
-    }
-
-    /// What a peer is called.
-    pub(crate) fn name(&self, id: PeerId) -> &str {
-        self.names.get(&id).map_or("?", |name| &name.0)
-    }
-
-    /// Why there was no session with a peer the last time.
-    pub(crate) fn trouble(&self, id: PeerId) -> Option<&str> {
-        self.troubles.get(&id).map(String::as_str)
+        self.drain(now);
     }
 
     /// A connection that was asked for could not be made.
     pub(crate) fn connect_failed(&mut self, peer: PeerId, why: &DialError, now: Instant) {
-        self.troubles.insert(peer, why.to_string());
+        self.pasts.failed(peer, why.to_string(), now);
         self.tell(speaker::Input::ConnectFailed(peer), now);
     }
 
     fn tell(&mut self, input: speaker::Input<'_>, now: Instant) {
         self.speaker.handle_input(input, now);
-        self.drain();
+        self.drain(now);
     }
 
     fn originate(&mut self, now: Instant) {
@@ -300,7 +288,7 @@ impl Fabric {
             self.speaker
                 .handle_input(speaker::Input::NextHops(reaches.collect()), now);
         }
-        self.take_in();
+        self.take_in(now);
         if !is_final {
             self.waiting = wishes::folded(std::mem::take(&mut self.waiting));
         }
@@ -313,13 +301,13 @@ impl Fabric {
         }
     }
 
-    fn drain(&mut self) {
-        self.take_in();
+    fn drain(&mut self, now: Instant) {
+        self.take_in(now);
         self.pass_on();
     }
 
     /// Takes in what the speaker says.
-    fn take_in(&mut self) {
+    fn take_in(&mut self, now: Instant) {
         while let Some(output) = self.speaker.poll_output() {
             match output {
                 speaker::Output::Connect(id) => {
@@ -334,7 +322,7 @@ impl Fabric {
                 }
                 speaker::Output::Close(conn) => self.outputs.push_back(Output::Close(conn)),
                 speaker::Output::Routes(changes) => self.take_routes(changes),
-                speaker::Output::Event(event) => self.take_event(event),
+                speaker::Output::Event(event) => self.take_event(event, now),
             }
         }
     }
@@ -358,20 +346,14 @@ impl Fabric {
         self.waiting.extend(changes);
     }
 
-    fn take_event(&mut self, event: Event) {
+    fn take_event(&mut self, event: Event, now: Instant) {
+        self.pasts.take(&event, now);
         match &event {
             Event::Known(id, name) => {
                 self.names.insert(*id, name.clone());
                 self.begin_sync(*id);
             }
-            Event::Forgotten(id, _) => {
-                self.sync.remove(*id);
-                self.troubles.remove(id);
-            }
-            Event::Up(id) => drop(self.troubles.remove(id)),
-            Event::Down { peer, cause, .. } | Event::Failed { peer, cause, .. } => {
-                self.troubles.insert(*peer, words::cause_of(cause));
-            }
+            Event::Forgotten(id, _) => self.sync.remove(*id),
             Event::Synced(id, family, _) => self.sync.synced(*id, *family),
             _ => {}
         }

@@ -1,5 +1,7 @@
 //! Nodes that speak to each other over wires in memory.
 
+mod operator;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
