@@ -126,7 +126,7 @@ impl<K: Ord + Clone, V> DenseMap<K, V> {
 
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> + Clone {
-        self.from_place(0, 0)
+        self.beginning_at(0, 0)
     }
 
     /// All keys in order.
@@ -152,7 +152,7 @@ impl<K: Ord + Clone, V> DenseMap<K, V> {
                 (place.leaf, place.at + usize::from(place.found))
             }
         };
-        let entries = self.from_place(begin.0, begin.1);
+        let entries = self.beginning_at(begin.0, begin.1);
         entries.take_while(move |(key, _)| match keys.end_bound() {
             Bound::Unbounded => true,
             Bound::Included(end) => *key <= end,
@@ -175,7 +175,7 @@ impl<K: Ord + Clone, V> DenseMap<K, V> {
         self.len = self.leaves.iter().map(Leaf::len).sum();
     }
 
-    fn from_place(&self, leaf: usize, at: usize) -> impl Iterator<Item = (&K, &V)> + Clone {
+    fn beginning_at(&self, leaf: usize, at: usize) -> impl Iterator<Item = (&K, &V)> + Clone {
         let leaves = self.leaves.get(leaf..).unwrap_or_default();
         leaves.iter().enumerate().flat_map(move |(number, leaf)| {
             let from = if number == 0 { at } else { 0 };
