@@ -129,6 +129,7 @@ fn beside(brand: Brand, restart: impl Fn(&mut Pair, &PingStream)) {
         flow(&stream, AWAY);
         restart(&mut pair, &stream);
         pair.is_up();
+        pair.routes_go_both_ways();
     }
     nothing_is_lost(stream);
 }
