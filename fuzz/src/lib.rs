@@ -4,6 +4,7 @@
 //! libFuzzer, and a directory in `corpus/`.
 
 mod mutate;
+mod speaker;
 mod targets;
 
 // The daemon is a program, not a library: these files of it are built here once more.
@@ -23,6 +24,7 @@ mod subnet_env;
 mod topic;
 
 pub use mutate::Mutator;
+pub use speaker::{bgp_notification, bgp_open, bgp_session, bgp_stream, bgp_update};
 pub use targets::{
     TARGETS, bgp_config, control_question, lease_key, lease_value, netlink, network_config,
     nftables, subnet_env, vtep_data,

@@ -3,10 +3,11 @@
 use subnet_alloc::{Block, LeaseAttrs, NetworkConfig, shown};
 use vxlan::Vtep;
 
+use crate::speaker::{bgp_notification, bgp_open, bgp_session, bgp_stream, bgp_update};
 use crate::topic::Topic;
 
 /// All targets by name. One for another protocol is a function below and a line here.
-pub const TARGETS: [(&str, fn(&[u8])); 9] = [
+pub const TARGETS: [(&str, fn(&[u8])); 14] = [
     ("network_config", network_config),
     ("lease_key", lease_key),
     ("lease_value", lease_value),
@@ -16,6 +17,11 @@ pub const TARGETS: [(&str, fn(&[u8])); 9] = [
     ("subnet_env", subnet_env),
     ("control_question", control_question),
     ("bgp_config", bgp_config),
+    ("bgp_open", bgp_open),
+    ("bgp_notification", bgp_notification),
+    ("bgp_update", bgp_update),
+    ("bgp_stream", bgp_stream),
+    ("bgp_session", bgp_session),
 ];
 
 /// The network config of the store. Its pools give out blocks that fit them.
@@ -110,7 +116,7 @@ pub fn bgp_config(data: &[u8]) {
 }
 
 /// A reason ends up in a log: on one line, of a length that somebody reads.
-fn is_short(reason: &str) {
+pub(crate) fn is_short(reason: &str) {
     assert!(reason.chars().count() < 2000, "{reason}");
     assert!(!reason.chars().any(char::is_control), "{reason:?}");
 }
