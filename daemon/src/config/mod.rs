@@ -39,6 +39,8 @@ use ipnetwork::IpNetwork;
 use regex_lite::Regex;
 
 pub(crate) use bgp::{BgpChoice, TcpChoice, Ttl};
+#[cfg(test)]
+pub(crate) use bgp::{NodeFilter, PeerChoice};
 pub(crate) use error::ConfigError;
 use file::FileConfig;
 pub(crate) use flags::Flags;

@@ -92,10 +92,10 @@ impl Scene {
         self.node.twill_says(&self.command, words).unwrap()
     }
 
-    /// Other settings, taken over by a running daemon.
-    pub(crate) fn reload(&self, bgp: &str) {
+    /// Other settings, taken over by a running daemon, which says how.
+    pub(crate) fn reload(&self, bgp: &str) -> String {
         write_settings(&self.directory, bgp);
-        self.says(&["reload"]);
+        self.says(&["reload"])
     }
 
     /// Kills the daemon.

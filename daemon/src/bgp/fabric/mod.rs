@@ -66,6 +66,8 @@ pub(crate) enum Output {
     Open(Door),
     /// Connect to this peer.
     Connect(PeerId, Dialing),
+    /// It is no peer any more: an attempt to connect to it is for nobody.
+    GiveUp(PeerId),
     /// Send this.
     Send(ConnId, Bytes),
     /// Close this when all is sent.
@@ -76,8 +78,8 @@ pub(crate) enum Output {
     Wishes(Vec<Wish>),
     /// Which stale routes stay.
     Hold(Held),
-    /// Something to tell the operator.
-    Note(Event),
+    /// Something to tell the operator, and the name of the peer that it is about.
+    Note(Event, Option<PeerName>),
 }
 
 /// The BGP side of a node.
@@ -153,11 +155,7 @@ impl Fabric {
                 self.reconfigure(now);
                 self.originate(now);
             }
-            Input::Choice(choice) => {
-                self.choice = choice;
-                self.reconfigure(now);
-                self.originate(now);
-            }
+            Input::Choice(choice) => self.take_choice(choice, now),
             Input::Speaker(input) => self.tell(input, now),
             Input::Resolved(answers) => self.take_ways(answers, now),
             Input::WaysMoved => self.ways.doubt(),
@@ -193,11 +191,6 @@ impl Fabric {
         &self.speaker
     }
 
-    /// What a peer is called.
-    pub(crate) fn name(&self, id: PeerId) -> &str {
-        self.names.get(&id).map_or("?", |name| &name.0)
-    }
-
     /// Why there was no session with a peer the last time.
     pub(crate) fn trouble(&self, id: PeerId) -> Option<&str> {
         self.troubles.get(&id).map(String::as_str)
@@ -212,6 +205,30 @@ impl Fabric {
     fn tell(&mut self, input: speaker::Input<'_>, now: Instant) {
         self.speaker.handle_input(input, now);
         self.drain();
+    }
+
+    fn take_choice(&mut self, choice: Arc<BgpChoice>, now: Instant) {
+        let before = std::mem::replace(&mut self.choice, choice);
+        let moved = self.peers_connected_otherwise(&before);
+        self.reconfigure(now);
+        self.originate(now);
+        for (id, name) in moved {
+            if self.names.get(&id) == Some(&name) {
+                let why = "settings of the connection have changed".to_owned();
+                self.tell(speaker::Input::Reset(name, why), now);
+            }
+        }
+    }
+
+    /// The peers that were connected in another manner under these settings.
+    fn peers_connected_otherwise(&self, before: &BgpChoice) -> Vec<(PeerId, PeerName)> {
+        let differs = |(id, name): &(&PeerId, &PeerName)| {
+            let address = self.speaker.peer_config(**id).map(|peer| peer.address);
+            let guest = address.filter(|address| !self.called.contains_key(address));
+            tcp::manner(before, name, guest) != tcp::manner(&self.choice, name, guest)
+        };
+        let known = self.names.iter().filter(differs);
+        known.map(|(id, name)| (*id, name.clone())).collect()
     }
 
     fn originate(&mut self, now: Instant) {
@@ -359,14 +376,18 @@ impl Fabric {
     }
 
     fn take_event(&mut self, event: Event) {
+        if let Event::Known(id, name) = &event {
+            self.names.insert(*id, name.clone());
+        }
+        // When this is told its number may be that of another.
+        let name = event.peer().and_then(|id| self.names.get(&id).cloned());
         match &event {
-            Event::Known(id, name) => {
-                self.names.insert(*id, name.clone());
-                self.begin_sync(*id);
-            }
+            Event::Known(id, _) => self.begin_sync(*id),
             Event::Forgotten(id, _) => {
+                self.names.remove(id);
                 self.sync.remove(*id);
                 self.troubles.remove(id);
+                self.outputs.push_back(Output::GiveUp(*id));
             }
             Event::Up(id) => drop(self.troubles.remove(id)),
             Event::Down { peer, cause, .. } | Event::Failed { peer, cause, .. } => {
@@ -379,7 +400,7 @@ impl Fabric {
             event,
             Event::Known(..) | Event::Forgotten(..) | Event::Synced(..)
         );
-        self.outputs.push_back(Output::Note(event));
+        self.outputs.push_back(Output::Note(event, name));
     }
 
     fn begin_sync(&mut self, id: PeerId) {
