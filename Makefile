@@ -12,10 +12,13 @@ TARGET  := $(abspath $(or $(CARGO_TARGET_DIR),target))
 DEBUG   := $(TARGET)/debug/twill
 RELEASE := $(TARGET)/release/twill
 
+# Where `make install` takes them from.
+BINARIES ?= $(TARGET)/release
+
 ARCH    := $(shell uname -m)
 MUSL    := $(ARCH)-unknown-linux-musl
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-DIST    := dist/twill-$(VERSION)-$(ARCH)-linux
+STATIC  := $(TARGET)/$(MUSL)/release
 
 # Network namespaces need root.
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -26,10 +29,10 @@ CARGO_FUZZ := 0.13.2
 # How long each target of the fuzzer runs.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo build test check fmt clippy doc deny bench fuzz release dist install clean
+.PHONY: help demo build test check fmt clippy doc deny bench fuzz release static dist deb image install test-deb test-image clean
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
 
 demo: ## See three nodes' pods reach each other (as root)
 	@scripts/install-deps build lab
@@ -46,6 +49,20 @@ test: ## Run every test (as root)
 	cargo build --locked --package twill --package cni
 	TWILL_BIN=$(DEBUG) TWILL_CNI_BIN=$(DEBUG)-cni cargo test --locked --workspace
 	cargo test --locked --manifest-path fuzz/Cargo.toml --no-default-features
+	deploy/test $(dir $(DEBUG))
+	deploy/debian/test $(dir $(DEBUG))
+
+test-deb: ## Test the installation and the Debian package alone (as root)
+	@scripts/install-deps build lab test
+	cargo build --locked --package twill --package cni
+	deploy/test $(dir $(DEBUG))
+	$(SUDO) deploy/debian/test $(dir $(DEBUG))
+
+test-image: ## Test the container image with containerd (as root)
+	@scripts/install-deps build lab test dist image
+	@[ -d "$$(rustc --print sysroot)/lib/rustlib/$(MUSL)" ] || rustup target add $(MUSL)
+	cargo build --locked --package twill --package cni --target $(MUSL)
+	$(SUDO) deploy/container/test $(TARGET)/$(MUSL)/debug
 
 check: fmt clippy doc deny ## Check format, lints, documentation and licences
 
@@ -85,27 +102,42 @@ release: ## Compile the release binary
 	@scripts/install-deps build
 	cargo build --locked --release --package twill --package cni
 
-dist: ## Build the static binary and its checksum in dist/
+# What is shipped must not depend on what happens to be on the other machine.
+static:
 	@scripts/install-deps build dist
 	@[ -d "$$(rustc --print sysroot)/lib/rustlib/$(MUSL)" ] || rustup target add $(MUSL)
-	cargo build --locked --release --package twill --target $(MUSL)
-	@mkdir -p dist && echo '*' > dist/.gitignore
-	install -m 755 $(TARGET)/$(MUSL)/release/twill $(DIST)
-	@! readelf -d $(DIST) | grep NEEDED || { echo "make dist: $(DIST) is not static" >&2; exit 1; }
-	cd dist && sha256sum $(notdir $(DIST)) > $(notdir $(DIST)).sha256
+	cargo build --locked --release --package twill --package cni --target $(MUSL)
+	@for program in twill twill-cni; do \
+		! readelf -d $(STATIC)/$$program | grep NEEDED || { echo "make: $$program is not static" >&2; exit 1; }; \
+	done
+
+dist: static ## Build the archive of static binaries and all that belongs to them, in dist/
+	deploy/archive $(STATIC) $(VERSION) dist
 	@ls -l dist
 
-install: ## Install the release binary, its unit, man pages and completions (PREFIX, DESTDIR)
-	@[ -x $(RELEASE) ] || { echo "make install: no $(RELEASE): run make release first" >&2; exit 1; }
-	install -D -m 755 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/twill
+deb: release ## Build the Debian package, in dist/
+	@scripts/install-deps deb
+	deploy/debian/build $(dir $(RELEASE)) $(VERSION) dist
+	@ls -l dist
+
+image: static ## Build the container image as an OCI archive, in dist/
+	@scripts/install-deps image
+	deploy/container/build $(STATIC) $(VERSION) dist
+	@ls -l dist
+
+install: ## Install the release binaries, unit, man pages and completions (PREFIX, DESTDIR)
+	@[ -x $(BINARIES)/twill ] || { echo "make install: no $(BINARIES)/twill: run make release first" >&2; exit 1; }
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BINARIES)/twill $(BINARIES)/twill-cni
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
-	$(RELEASE) man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(BINARIES)/twill man $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
-	$(RELEASE) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/twill
-	$(RELEASE) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_twill
-	$(RELEASE) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/twill.fish
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's,/usr/local/bin,$(PREFIX)/bin,' deploy/systemd/twill.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/twill.service
+	$(BINARIES)/twill completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/twill
+	$(BINARIES)/twill completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_twill
+	$(BINARIES)/twill completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/twill.fish
+	install -D -m 644 deploy/systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/twill.conf
+	install -D -m 644 deploy/systemd/twill.service -t $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed -i 's,/usr/local/bin,$(PREFIX)/bin,' $(DESTDIR)$(PREFIX)/lib/systemd/system/twill.service
+	install -D -m 644 deploy/10-twill.conflist deploy/systemd/legacy-iptables.conf -t $(DESTDIR)$(PREFIX)/share/doc/twill
 
 clean: ## Remove what was built
 	cargo clean

@@ -58,7 +58,7 @@ fn about(change: &Change, errno: i32) -> Option<String> {
             ))
         }
         (Change::PutSysctl { .. }, libc::EROFS) => {
-            Some("/proc/sys cannot be written: set it from outside".to_owned())
+            Some("/proc/sys cannot be written: mount the node's /proc/sys/net at /host/proc/sys/net, or set it from outside".to_owned())
         }
         _ => None,
     }

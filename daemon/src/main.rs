@@ -16,6 +16,7 @@ mod locks;
 mod notify;
 mod outside;
 mod passed_over;
+mod plugin;
 mod random;
 mod signals;
 mod start;

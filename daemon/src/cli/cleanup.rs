@@ -6,7 +6,7 @@ use std::time::Instant;
 use kernel::{Change, Kernel, Netlink, NetlinkOptions, Ownership, Reconciler, Scope};
 
 use crate::config::{self, Config};
-use crate::{locks, outside, subnet_env};
+use crate::{locks, outside, plugin, subnet_env};
 
 use super::args::Cleanup;
 use super::{Outcome, print, release, runtime, say};
@@ -33,6 +33,8 @@ pub(super) fn cleanup(cleanup: &Cleanup) -> anyhow::Result<Outcome> {
     removed.extend(outside.removed);
     outside.failed.iter().for_each(|why| say(why));
     removed.extend(remove_files(&config, cleanup.dry_run)?);
+    let conflist = plugin::remove(&config, cleanup.dry_run)?;
+    removed.extend(conflist.map(|path| format!("file {}", path.display())));
     let text = if cleanup.json {
         serde_json::to_string_pretty(&removed)? + "\n"
     } else {

@@ -63,6 +63,14 @@ pub(crate) enum ConfigError {
         missing: &'static str,
     },
 
+    /// A setting that means nothing by itself.
+    #[error("{given} ({place}) is given without {missing}: give {missing}, too")]
+    Without {
+        given: &'static str,
+        place: Source,
+        missing: &'static str,
+    },
+
     /// The password is given twice.
     #[error("etcd-password ({password}) and etcd-password-file ({file}) are given: give one")]
     TwoPasswords { password: Source, file: Source },

@@ -64,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) mtu: Option<u32>,
     /// Where the CNI plugin reads this node's block and MTU.
     pub(crate) subnet_file: PathBuf,
+    /// Where our CNI plugin is put for the container runtime, if at all.
+    pub(crate) cni: Option<CniChoice>,
     /// Whether traffic that leaves the pod network is masqueraded.
     pub(crate) ip_masq: bool,
     /// What is done about traffic that enters and leaves the pod network.
@@ -137,6 +139,15 @@ pub(crate) struct UnderlayChoice {
     pub(crate) public_ip: Option<Ipv4Addr>,
     /// IPv6 address that other nodes reach us at, if not the interface's own.
     pub(crate) public_ipv6: Option<Ipv6Addr>,
+}
+
+/// Where our CNI plugin is put for the container runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CniChoice {
+    /// Where it looks for plugins.
+    pub(crate) bin_dir: PathBuf,
+    /// Where it looks for network configs, if one is to be written.
+    pub(crate) conf_dir: Option<PathBuf>,
 }
 
 /// What is done about traffic that enters and leaves the pod network.

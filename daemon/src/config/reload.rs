@@ -31,6 +31,7 @@ impl Config {
                 "ip-masq and the outside",
                 self.ip_masq != fresh.ip_masq || self.outside != fresh.outside,
             ),
+            ("cni-bin-dir and cni-conf-dir", self.cni != fresh.cni),
             ("node-name", self.node_name != fresh.node_name),
             ("node-label", self.node_labels != fresh.node_labels),
             ("bgp", self.bgp != bgp),

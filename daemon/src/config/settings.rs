@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     #[command(flatten)]
     pub(super) overlay: OverlaySettings,
     #[command(flatten)]
+    pub(super) cni: CniSettings,
+    #[command(flatten)]
     pub(super) outside: OutsideSettings,
     #[command(flatten)]
     pub(super) node: NodeSettings,
@@ -143,6 +145,25 @@ pub(super) struct OverlaySettings {
     /// Where the CNI plugin reads this node's block and MTU
     #[arg(long, value_name = "FILE", default_value = "/run/flannel/subnet.env")]
     pub(super) subnet_file: PathBuf,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "CNI")]
+pub(super) struct CniSettings {
+    /// Directory in which the container runtime looks for CNI plugins, such as /opt/cni/bin
+    ///
+    /// When it is given, `twill-cni` is put there: the one beside the running `twill`, unless it is
+    /// there as it is. Without one beside `twill`, the one that is there serves.
+    #[arg(long, value_name = "DIR")]
+    pub(super) cni_bin_dir: Option<PathBuf>,
+
+    /// Directory in which the container runtime looks for network configs, such as /etc/cni/net.d
+    ///
+    /// When it is given, 10-twill.conflist is written there once `subnet.env` is, so that no pod
+    /// comes before its network. It chains `portmap` and `bandwidth` where these are in
+    /// --cni-bin-dir. A file of that name that has no `twill-cni` is left as it is.
+    #[arg(long, value_name = "DIR")]
+    pub(super) cni_conf_dir: Option<PathBuf>,
 }
 
 #[derive(Args)]

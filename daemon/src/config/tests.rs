@@ -45,6 +45,16 @@ const SAMPLES: &[(&str, &str, Option<Pair>)] = &[
     ("backend", "host-gw", None),
     ("route-protocol", "85", None),
     ("subnet-file", "/run/blue/subnet.env", None),
+    (
+        "cni-bin-dir",
+        "/opt/cni/bin",
+        Some(("cni-conf-dir", "/etc/cni/net.d")),
+    ),
+    (
+        "cni-conf-dir",
+        "/etc/cni/net.d",
+        Some(("cni-bin-dir", "/opt/cni/bin")),
+    ),
     ("ip-masq", "true", None),
     ("no-masq-to", "198.51.100.0/24", None),
     ("ip-masq-fully-random-disable", "true", None),
@@ -469,6 +479,10 @@ fn settings_that_belong_together_are_given_together() {
     assert_eq!(
         given().variable("TWILL_ETCD_USERNAME", "u").error(),
         "etcd-username (variable TWILL_ETCD_USERNAME) is given without etcd-password: give both or neither"
+    );
+    assert_eq!(
+        given().flag("--cni-conf-dir=/etc/cni/net.d").error(),
+        "cni-conf-dir (flag --cni-conf-dir) is given without cni-bin-dir: give cni-bin-dir, too"
     );
     let twice = given()
         .file("etcd-username = \"u\"\netcd-password = \"p\"")

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::settings::{OutsideSettings, Settings, StoreSettings, UnderlaySettings};
+use super::settings::{CniSettings, OutsideSettings, Settings, StoreSettings, UnderlaySettings};
 use super::values::StoreKind;
 use super::{
-    BgpChoice, Config, ConfigError, EtcdFlags, MasqueradeChoice, OutsideChoice, Source, Sources,
-    StoreChoice, UnderlayChoice,
+    BgpChoice, CniChoice, Config, ConfigError, EtcdFlags, MasqueradeChoice, OutsideChoice, Source,
+    Sources, StoreChoice, UnderlayChoice,
 };
 
 /// `sources` is for what must be given together; `ignored` is passed on.
@@ -21,6 +21,7 @@ pub(super) fn config(
         store,
         underlay,
         overlay,
+        cni,
         outside,
         node,
         health,
@@ -33,6 +34,7 @@ pub(super) fn config(
         mtu: underlay.mtu,
         underlay: underlay_choice(underlay),
         subnet_file: overlay.subnet_file,
+        cni: cni_choice(cni, sources)?,
         ip_masq: outside.ip_masq,
         outside: outside_choice(outside),
         run_dir: node.run_dir,
@@ -78,6 +80,20 @@ fn underlay_choice(underlay: UnderlaySettings) -> UnderlayChoice {
         can_reach: underlay.iface_can_reach,
         public_ip: underlay.public_ip,
         public_ipv6: underlay.public_ipv6,
+    }
+}
+
+fn cni_choice(cni: CniSettings, sources: &Sources) -> Result<Option<CniChoice>, ConfigError> {
+    let conf_dir = cni.cni_conf_dir;
+    match cni.cni_bin_dir {
+        Some(bin_dir) => Ok(Some(CniChoice { bin_dir, conf_dir })),
+        // A config may name only what the runtime finds.
+        None if conf_dir.is_some() => Err(ConfigError::Without {
+            given: "cni-conf-dir",
+            place: sources.of("cni-conf-dir").clone(),
+            missing: "cni-bin-dir",
+        }),
+        None => Ok(None),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::agent::{Agent, Grace, Input};
 use crate::config::Config;
 use crate::control::{self, Request};
 use crate::inspect::{self, Daemon};
+use crate::notify::Watchdog;
 use crate::passed_over::PassedOver;
 use crate::signals::Signals;
 use crate::start::{self, Plan};
@@ -166,6 +167,7 @@ impl<S: LeaseStore> Driver<S> {
             listening: false,
             underlay_due: None,
             files: Files::default(),
+            watchdog: Watchdog::from_environment(),
             outside: None,
             bgp: None,
         })

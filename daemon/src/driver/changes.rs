@@ -97,6 +97,7 @@ impl<S: LeaseStore> Driver<S> {
     /// Says what that was, and what needs a restart.
     pub(super) fn reload(&mut self) -> Result<String, String> {
         let fresh = (self.load)().map_err(|error| error.to_string())?;
+        self.files.doubt();
         let Reload {
             config,
             followed,

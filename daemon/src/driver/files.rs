@@ -1,5 +1,5 @@
-//! What is written once all is in the kernel: `subnet.env`, `node.json`,
-//! `READY=1`.
+//! What is written once all is in the kernel: `subnet.env`, `node.json`, the
+//! CNI plugin, `READY=1`.
 
 use tracing::{error, info, warn};
 
@@ -7,6 +7,7 @@ use crate::agent::Agent;
 use crate::config::Config;
 use crate::inspect::Daemon;
 use crate::notify;
+use crate::plugin::{self, Installed};
 use crate::start::Plan;
 use crate::state::State;
 use crate::subnet_env::SubnetEnv;
@@ -19,6 +20,8 @@ pub(super) struct Files {
     remembered: Option<State>,
     /// Why subnet.env could not be written, as it was last said.
     trouble: Option<String>,
+    /// The CNI plugin was installed, or that was tried.
+    plugin_seen_to: bool,
 }
 
 impl Files {
@@ -29,6 +32,7 @@ impl Files {
         }
         self.remember(agent, config);
         self.write_subnet_env(agent, plan, config);
+        self.install_plugin(config);
         if !std::mem::replace(&mut self.announced, true) {
             let (leases, skipped) = agent.lease_counts();
             let took = daemon.started.elapsed().as_millis();
@@ -36,6 +40,37 @@ impl Files {
                 "ready after {took} ms: {leases} other nodes' blocks in the kernel, {skipped} leases passed over"
             );
             notify::ready();
+        }
+    }
+
+    /// The CNI plugin is looked at anew.
+    pub(super) fn doubt(&mut self) {
+        self.plugin_seen_to = false;
+    }
+
+    /// Its network config lets pods come, which then need `subnet.env`.
+    fn install_plugin(&mut self, config: &Config) {
+        if self.written.is_none() || std::mem::replace(&mut self.plugin_seen_to, true) {
+            return;
+        }
+        match plugin::install(config) {
+            Ok(Installed {
+                written,
+                overruled_by,
+            }) => {
+                for path in written {
+                    info!("wrote {} for the container runtime", path.display());
+                }
+                if let Some(path) = overruled_by {
+                    warn!(
+                        "{} comes before our network config, and container runtimes take it instead: remove it when pods are to get their network from twill-cni",
+                        path.display()
+                    );
+                }
+            }
+            Err(error) => warn!(
+                "the CNI plugin is not installed: {error}; it is tried again on SIGHUP and `twill reload`"
+            ),
         }
     }
 

@@ -32,7 +32,7 @@ use crate::config::{Config, ConfigError};
 use crate::control::{Answer, Request, Topic};
 use crate::hints;
 use crate::inspect::{self, Daemon};
-use crate::notify;
+use crate::notify::{self, Watchdog};
 use crate::outside::Outside;
 use crate::signals::{Signals, Told};
 use crate::start::Plan;
@@ -75,6 +75,7 @@ struct Driver<S> {
     /// When it is looked whether the underlay is still what it was.
     underlay_due: Option<Instant>,
     files: Files,
+    watchdog: Watchdog,
     /// Nothing where nftables cannot be spoken to.
     outside: Option<Outside>,
     /// While the backend is BGP.
@@ -91,6 +92,7 @@ impl<S: LeaseStore> Driver<S> {
             self.hear_the_kernel().await?;
             self.work()?;
             self.tend_outside();
+            self.watchdog.tend(Instant::now());
             let timeout = self.poll_timeout();
             tokio::select! {
                 biased;
@@ -123,10 +125,17 @@ impl<S: LeaseStore> Driver<S> {
     fn poll_timeout(&self) -> Option<Instant> {
         let outside = self.outside.as_ref().and_then(Outside::poll_timeout);
         let bgp = self.bgp.as_ref().and_then(Bgp::poll_timeout);
-        [self.agent.poll_timeout(), outside, self.underlay_due, bgp]
-            .into_iter()
-            .flatten()
-            .min()
+        let watchdog = self.watchdog.poll_timeout();
+        [
+            self.agent.poll_timeout(),
+            outside,
+            self.underlay_due,
+            bgp,
+            watchdog,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn handle_timeout(&mut self, now: Instant) {

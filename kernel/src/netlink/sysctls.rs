@@ -13,6 +13,10 @@ use crate::sysctl::Sysctl;
 /// does not work below `/proc`, and reading two files costs some microseconds.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Where a container without privileges, which has a read-only `/proc/sys`, may
+/// have the node's mounted. Whose network it is about, the writer's namespace says.
+const MOUNTED: &str = "/host/proc/sys";
+
 /// The sysctls that matter, and what they were when they were last read.
 #[derive(Default)]
 pub(super) struct Sysctls {
@@ -66,7 +70,14 @@ pub(super) fn write(sysctl: &Sysctl, value: u32) -> io::Result<()> {
     if read(sysctl) == Some(value) {
         return Ok(());
     }
-    fs::write(file(sysctl), value.to_string())
+    let value = value.to_string();
+    fs::write(file(sysctl), &value).or_else(|error| match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            let mounted = format!("{MOUNTED}/{}", sysctl.path());
+            fs::write(mounted, &value).map_err(|_| error)
+        }
+        _ => Err(error),
+    })
 }
 
 fn read(sysctl: &Sysctl) -> Option<u32> {

@@ -4,6 +4,7 @@
 mod chain;
 mod crash;
 mod crowd;
+mod installed;
 mod pods;
 mod protocol;
 
