@@ -5,10 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::config::{self, BackendKind, Flags};
+use crate::control::LONGEST_REASON;
 
 /// Pods reach pods: leases a block of pod addresses for this node and programs VXLAN or direct
 /// routes
@@ -54,6 +56,12 @@ pub(crate) enum Command {
     #[command(after_help = CHECK)]
     Check(Check),
 
+    /// Have the daemon do something with its BGP peers
+    ///
+    /// What is done holds until the daemon ends, or until it is done otherwise: nothing is written to the settings.
+    #[command(after_help = BGP)]
+    Bgp(Bgp),
+
     /// Have the daemon read its settings again and follow what has changed
     ///
     /// Prints what is followed and what needs a restart. When anything is wrong, nothing is
@@ -96,6 +104,15 @@ pub(crate) enum Command {
 pub(crate) struct Show {
     /// What to show
     pub(crate) topic: Topic,
+    /// With `peer`: its name. With `rib`: a prefix or an address, all of whose paths are shown
+    #[arg(value_name = "NAME|PREFIX")]
+    pub(crate) object: Option<String>,
+    /// With `rib`: what this peer told, before the import policy
+    #[arg(long = "in", value_name = "PEER", conflicts_with = "to")]
+    pub(crate) from: Option<String>,
+    /// With `rib`: what this peer is told
+    #[arg(long = "out", value_name = "PEER")]
+    pub(crate) to: Option<String>,
     /// Print JSON for programs
     #[arg(long)]
     pub(crate) json: bool,
@@ -117,10 +134,113 @@ pub(crate) enum Topic {
     Neighbours,
     /// Who speaks BGP with this node, and how each session is
     Peers,
+    /// All about one BGP peer: its session, its settings, its routes
+    Peer,
+    /// What is known of prefixes by BGP, which paths are used, by which rule, and why others are not
+    Rib,
     /// How the daemon, its lease and its store are
     Status,
     /// Every setting, its value, and where that came from
     Config,
+}
+
+impl Show {
+    /// Why the words do not go together.
+    fn misfit(&self) -> Option<String> {
+        let (object, side) = (
+            self.object.as_ref(),
+            self.from.as_ref().or(self.to.as_ref()),
+        );
+        match self.topic {
+            Topic::Peer if object.is_none() => {
+                Some("the name of a peer is missing; `twill show peers` lists them".to_owned())
+            }
+            Topic::Rib if object.is_none() && self.watch => {
+                Some("--watch is for one prefix of the RIB".to_owned())
+            }
+            Topic::Rib => None,
+            _ if side.is_some() => Some("--in and --out are for `twill show rib`".to_owned()),
+            Topic::Peer => None,
+            _ => object.map(|object| format!("nothing belongs behind the topic, not {object:?}")),
+        }
+    }
+}
+
+/// `twill bgp`
+#[derive(Args)]
+pub(crate) struct Bgp {
+    #[command(subcommand)]
+    pub(crate) order: Order,
+}
+
+/// What is to be done with peers.
+#[derive(Subcommand)]
+pub(crate) enum Order {
+    /// Have all routes told again, in both directions
+    ///
+    /// The session stays (route refresh, RFC 2918), and no packet is lost.
+    #[command(after_help = REFRESH)]
+    Refresh {
+        /// Which peer, as in `twill show peers`
+        name: String,
+        /// Only ask the peer for its routes
+        #[arg(long = "in", conflicts_with = "to")]
+        from: bool,
+        /// Only tell the peer ours
+        #[arg(long = "out")]
+        to: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
+
+    /// End the session with a peer and begin another
+    ///
+    /// Also opens a session again that was closed because of too many prefixes. No other peer is
+    /// touched. Routes stay where both speak graceful restart (RFC 8538).
+    #[command(after_help = RESET)]
+    Reset {
+        /// Which peer, as in `twill show peers`
+        name: String,
+        /// What the peer is told as the reason, at most 255 octets (RFC 9003)
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
+        #[arg(value_parser = reason)]
+        reason: String,
+        #[command(flatten)]
+        flags: Flags,
+    },
+
+    /// Ask all peers to use other paths than through this node
+    ///
+    /// All that is announced has the community GRACEFUL_SHUTDOWN (RFC 8326), and LOCAL_PREF 0 for
+    /// peers in our AS. Paths that are the only ones are still used. Lasts until --off or a restart
+    /// of the daemon; `twill show status` and `twill show peers` say so.
+    #[command(after_help = DRAIN)]
+    Drain {
+        /// Ask no more
+        #[arg(long)]
+        off: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
+}
+
+/// What a peer can be told, and a log can show.
+fn reason(text: &str) -> Result<String, String> {
+    if text.len() > LONGEST_REASON {
+        Err(format!(
+            "it has {} octets, want at most {LONGEST_REASON}",
+            text.len()
+        ))
+    } else if text.chars().any(char::is_control) {
+        Err("want one line without control characters".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 /// `twill check`
@@ -198,9 +318,42 @@ Examples:
   twill show routes             prefix, next hop, device, node, backend, reason, state
   twill show leases --json | jq -r '.[].block'
   twill show status --watch
+  twill show peer tor-a
+  twill show rib | less                       a large table comes in pieces
+  twill show rib 10.244.7.1                   all paths of the longest prefix that it is a part of
+  twill show rib 10.96.0.0/12 --out tor-a     what tor-a is told of it, or why nothing
   twill show config --config /etc/twill/twill.toml
 
 Exit codes: 0 fine, 1 not found, 2 error";
+
+const BGP: &str = "\
+Examples:
+  twill bgp refresh tor-a
+  twill bgp reset tor-a --reason 'new cable'
+  twill bgp drain && sleep 30 && systemctl stop kubelet
+
+Exit codes: 0 done, 1 no daemon runs, 2 no such peer, or it could not be done";
+
+const REFRESH: &str = "\
+Examples:
+  twill bgp refresh tor-a
+  twill bgp refresh tor-a --in
+
+Exit codes: 0 asked for or begun, 1 no daemon runs, 2 no such peer, no session, or the peer cannot be asked";
+
+const RESET: &str = "\
+Examples:
+  twill bgp reset tor-a
+  twill bgp reset tor-a --reason 'new cable'
+
+Exit codes: 0 done, 1 no daemon runs, 2 no such peer, or it is shut down by the settings";
+
+const DRAIN: &str = "\
+Examples:
+  twill bgp drain
+  twill bgp drain --off
+
+Exit codes: 0 done, 1 no daemon runs, 2 error";
 
 const CHECK: &str = "\
 Examples:
@@ -252,7 +405,14 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, cl
     let words = Flags::in_our_spelling(words);
     let mut command = command();
     let matches = command.try_get_matches_from_mut(words)?;
-    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    if let Command::Show(show) = &cli.command
+        && let Some(why) = show.misfit()
+    {
+        let mut show = command.find_subcommand("show").cloned().unwrap_or(command);
+        return Err(show.error(ErrorKind::ArgumentConflict, why));
+    }
+    Ok(cli)
 }
 
 /// Prints the completions for `shell`.
@@ -270,19 +430,20 @@ pub(crate) fn man(dir: &Path) -> io::Result<()> {
 /// The whole command line. Only the short help of `twill run` lists the settings; the others' would
 /// drown in them.
 fn command() -> clap::Command {
-    ["show", "check", "cleanup"]
+    let command = ["show", "check", "cleanup"]
         .into_iter()
         .fold(Cli::command(), |command, name| {
-            command.mut_subcommand(name, |command| {
-                command.mut_args(|flag| {
-                    if flag.get_help_heading().is_some() {
-                        flag.hide_short_help(true)
-                    } else {
-                        flag
-                    }
-                })
-            })
-        })
+            command.mut_subcommand(name, without_settings)
+        });
+    command.mut_subcommand("bgp", |command| command.mut_subcommands(without_settings))
+}
+
+/// The short help leaves the settings out.
+fn without_settings(command: clap::Command) -> clap::Command {
+    command.mut_args(|flag| match flag.get_help_heading() {
+        Some(_) => flag.hide_short_help(true),
+        None => flag,
+    })
 }
 
 #[cfg(test)]
@@ -309,7 +470,15 @@ mod tests {
 
     #[test]
     fn every_command_takes_the_settings_of_run() {
-        for command in ["run", "show routes", "check", "cleanup"] {
+        for command in [
+            "run",
+            "show routes",
+            "show peer a",
+            "check",
+            "cleanup",
+            "bgp reset a",
+            "bgp drain",
+        ] {
             assert_eq!(
                 exit_code(&format!(
                     "twill {command} -store=file:///a --iface eth0 -v 4 --run-dir /a"
@@ -325,7 +494,15 @@ mod tests {
         for line in [
             "twill",
             "twill show",
-            "twill show rib",
+            "twill show ribs",
+            "twill show peer",
+            "twill show routes 10.0.0.0/8",
+            "twill show peers --in a",
+            "twill show rib --in a --out b",
+            "twill show rib --watch",
+            "twill bgp",
+            "twill bgp refresh",
+            "twill bgp refresh a --in --out",
             "twill run --backend udp",
             "twill run --mtu 1",
             "twill lab --nodes 0",
@@ -346,6 +523,29 @@ mod tests {
             (show.topic, show.json, show.watch),
             (Topic::Routes, true, true)
         );
+    }
+
+    #[test]
+    fn a_prefix_and_a_side_belong_to_the_rib() {
+        for line in [
+            "twill show rib",
+            "twill show rib 10.0.0.0/8 --watch",
+            "twill show rib --in a",
+            "twill show rib ::1 --out b --json",
+            "twill show peer a --watch",
+        ] {
+            assert_eq!(exit_code(line), 0, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_reason_fits_into_a_message() {
+        let reset = |text: String| {
+            let words = ["twill", "bgp", "reset", "a", "--reason", &text].map(OsString::from);
+            parse(words).is_ok()
+        };
+        assert!(reset("x".repeat(255)) && !reset("x".repeat(256)));
+        assert!(!reset("two\nlines".into()));
     }
 
     #[test]
@@ -382,7 +582,11 @@ mod tests {
 
     #[test]
     fn every_command_has_short_and_long_help_and_says_its_exit_codes() {
-        for command in command().get_subcommands() {
+        let command = command();
+        let nested = command
+            .get_subcommands()
+            .flat_map(|one| one.get_subcommands());
+        for command in command.get_subcommands().chain(nested) {
             let help = command
                 .get_after_help()
                 .map(ToString::to_string)

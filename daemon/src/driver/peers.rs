@@ -10,9 +10,12 @@ use tracing::{debug, error, info, warn};
 use crate::agent;
 use crate::backend::Backend;
 use crate::bgp::fabric::{Fabric, Input, Output};
+use crate::bgp::orders;
 use crate::bgp::transport::{Door, Event, Transport};
 use crate::bgp::words::Words;
 use crate::config::BgpChoice;
+use crate::control::Order;
+use crate::inspect;
 use crate::random;
 
 use super::Driver;
@@ -187,6 +190,16 @@ impl<S: LeaseStore> Driver<S> {
         if let Some(bgp) = &mut self.bgp {
             bgp.fabric.handle(input, Instant::now());
         }
+    }
+
+    /// Does with peers what an operator wants, and says what that was.
+    pub(super) fn follow_order(&mut self, order: &Order) -> Result<String, String> {
+        let Some(bgp) = &mut self.bgp else {
+            return Err(inspect::without_bgp(&self.agent));
+        };
+        let done = orders::carry_out(order, &mut bgp.fabric, Instant::now())?;
+        info!("BGP, by order: {done}");
+        Ok(done)
     }
 
     /// Does what the BGP side asks for. Says whether that was anything.

@@ -131,6 +131,7 @@ fn beside(brand: Brand, restart: impl Fn(&mut Pair, &PingStream)) {
         restart(&mut pair, &stream);
         pair.is_up();
         pair.routes_go_both_ways();
+        pair.has_told_all();
     }
     nothing_is_lost(stream);
 }

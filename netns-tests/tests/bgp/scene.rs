@@ -310,7 +310,20 @@ impl Pair {
     /// Waits for the session on both ends.
     pub(crate) fn is_up(&mut self) {
         self.speaker.wait_up(self.twill, SOON).unwrap();
-        eventually("Twill has the session", SOON, || self.scene.is_up("other")).unwrap();
+        let up = eventually("Twill has the session", SOON, || self.scene.is_up("other"));
+        assert!(up.is_ok(), "{up:?}: {:?}", self.scene.peer("other"));
+    }
+
+    /// Waits until Twill has been told again all that it keeps. Of a peer that goes before that nothing is kept a second time
+    /// (RFC 4724 section 4.2).
+    pub(crate) fn has_told_all(&self) {
+        eventually("nothing of before is kept", SOON, || {
+            let said = self.scene.says(&["show", "peer", "other", "--json"]);
+            let peer: Value = serde_json::from_str(&said).unwrap();
+            let mut families = peer["routes"].as_array().unwrap().iter();
+            families.all(|family| family["stale"] == 0)
+        })
+        .unwrap();
     }
 
     /// Waits until each has the other's routes, Twill in its kernel.

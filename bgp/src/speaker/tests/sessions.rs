@@ -1,4 +1,5 @@
 use super::net::*;
+use crate::peer::Next;
 use crate::policy::Import;
 use crate::session::Cause;
 use crate::speaker::{Event, Input, ListenRange, MaxPrefixes};
@@ -121,6 +122,32 @@ fn a_peer_above_its_limit_is_closed_and_comes_back_at_its_time() {
     assert_eq!(net.nodes[&1].kernel.len(), 0);
     net.pass(seconds(200));
     assert_eq!(net.nodes[&1].kernel.len(), 1);
+}
+
+#[test]
+fn a_reset_ends_a_hold_after_too_many_prefixes_and_opens_no_peer_that_is_shut() {
+    let mut net = Net::mesh(2);
+    let mut limited = net.nodes[&1].config.peers[&name(2)].clone();
+    limited.max_prefixes = Some(MaxPrefixes {
+        limit: 1,
+        warn: 0,
+        restart: None,
+    });
+    net.input(1, Input::SetPeer(name(2), Box::new(limited.clone())));
+    net.originate(2, &["10.244.2.0/24", "10.0.0.0/24"]);
+    net.settle();
+    let next = |net: &Net| net.nodes[&1].speaker.peers(net.now).next().unwrap().next;
+    assert_eq!(next(&net), Next::Released(None));
+    net.originate(2, &["10.244.2.0/24"]);
+    net.input(1, Input::Reset(name(2), String::new()));
+    net.pass(seconds(60));
+    assert_eq!(net.nodes[&1].kernel.len(), 1);
+    limited.shutdown = Some("disk swap".to_owned());
+    net.input(1, Input::SetPeer(name(2), Box::new(limited)));
+    net.input(1, Input::Reset(name(2), String::new()));
+    net.pass(seconds(60));
+    assert_eq!(next(&net), Next::Wanted);
+    assert_eq!(net.nodes[&1].kernel.len(), 0);
 }
 
 #[test]

@@ -8,7 +8,9 @@
 //!  the kernel's answers --> ways.rs -------------+                         notes              the log
 //! ```
 
+mod inspect;
 mod mesh;
+mod past;
 mod prefix;
 mod settings;
 mod sync;
@@ -24,20 +26,22 @@ use std::time::Instant;
 use bgp::peer::ConnId;
 use bgp::policy::Guard;
 use bgp::rib::PeerId;
-use bgp::speaker::{self, Event, PeerName, Speaker};
+use bgp::speaker::{self, Event, PeerName, PeerView, Speaker};
 use bytes::Bytes;
 use kernel::Resolved;
 use subnet_alloc::Block;
 
 use crate::backend::{Local, Remote};
 use crate::bgp::transport::{DialError, Dialing, Door};
-use crate::bgp::words;
 use crate::config::BgpChoice;
 
+pub(crate) use inspect::{Kind, Manner};
+pub(crate) use past::Past;
 pub(crate) use sync::Held;
 pub(crate) use wishes::Wish;
 
 use mesh::Mesh;
+use past::Pasts;
 use sync::Sync;
 use ways::Ways;
 use wishes::Wishes;
@@ -99,8 +103,7 @@ pub(crate) struct Fabric {
     wishes: Wishes,
     /// What the speaker chose while the way to a next hop was not known.
     waiting: Vec<speaker::RouteChange>,
-    /// Why there is no session with a peer, as it was the last time.
-    troubles: BTreeMap<PeerId, String>,
+    pasts: Pasts,
     sync: Sync,
     /// What is held has changed.
     hold_due: bool,
@@ -135,7 +138,7 @@ impl Fabric {
             ways: Ways::default(),
             wishes,
             waiting: Vec::new(),
-            troubles: BTreeMap::new(),
+            pasts: Pasts::default(),
             sync: Sync::default(),
             hold_due: true,
             outputs: VecDeque::new(),
@@ -183,52 +186,39 @@ impl Fabric {
     /// Something may be due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.speaker.handle_timeout(now);
-        self.drain();
-    }
-
-    /// What speaks to the peers, for those who look inside.
-    pub(crate) fn speaker(&self) -> &Speaker {
-        &self.speaker
-    }
-
-    /// Why there was no session with a peer the last time.
-    pub(crate) fn trouble(&self, id: PeerId) -> Option<&str> {
-        self.troubles.get(&id).map(String::as_str)
+        self.drain(now);
     }
 
     /// A connection that was asked for could not be made.
     pub(crate) fn connect_failed(&mut self, peer: PeerId, why: &DialError, now: Instant) {
-        self.troubles.insert(peer, why.to_string());
+        self.pasts.failed(peer, why.to_string(), now);
         self.tell(speaker::Input::ConnectFailed(peer), now);
     }
 
     fn tell(&mut self, input: speaker::Input<'_>, now: Instant) {
         self.speaker.handle_input(input, now);
-        self.drain();
+        self.drain(now);
     }
 
     fn take_choice(&mut self, choice: Arc<BgpChoice>, now: Instant) {
         let before = std::mem::replace(&mut self.choice, choice);
-        let moved = self.peers_connected_otherwise(&before);
+        let moved = self.peers_connected_otherwise(&before, now);
         self.reconfigure(now);
         self.originate(now);
-        for (id, name) in moved {
-            if self.names.get(&id) == Some(&name) {
-                let why = "settings of the connection have changed".to_owned();
-                self.tell(speaker::Input::Reset(name, why), now);
-            }
+        for name in moved {
+            let why = "settings of the connection have changed".to_owned();
+            self.tell(speaker::Input::Reset(name, why), now);
         }
     }
 
     /// The peers that were connected in another manner under these settings.
-    fn peers_connected_otherwise(&self, before: &BgpChoice) -> Vec<(PeerId, PeerName)> {
-        let differs = |(id, name): &(&PeerId, &PeerName)| {
-            let address = self.speaker.peer_config(**id).map(|peer| peer.address);
-            let guest = address.filter(|address| !self.called.contains_key(address));
-            tcp::manner(before, name, guest) != tcp::manner(&self.choice, name, guest)
+    fn peers_connected_otherwise(&self, before: &BgpChoice, now: Instant) -> Vec<PeerName> {
+        let differs = |peer: &PeerView<'_>| {
+            let guest = peer.dynamic.then_some(peer.config.address);
+            tcp::manner(before, peer.name, guest) != tcp::manner(&self.choice, peer.name, guest)
         };
-        let known = self.names.iter().filter(differs);
-        known.map(|(id, name)| (*id, name.clone())).collect()
+        let peers = self.speaker.peers(now).filter(differs);
+        peers.map(|peer| peer.name.clone()).collect()
     }
 
     fn originate(&mut self, now: Instant) {
@@ -317,7 +307,7 @@ impl Fabric {
             self.speaker
                 .handle_input(speaker::Input::NextHops(reaches.collect()), now);
         }
-        self.take_in();
+        self.take_in(now);
         if !is_final {
             self.waiting = wishes::folded(std::mem::take(&mut self.waiting));
         }
@@ -330,13 +320,13 @@ impl Fabric {
         }
     }
 
-    fn drain(&mut self) {
-        self.take_in();
+    fn drain(&mut self, now: Instant) {
+        self.take_in(now);
         self.pass_on();
     }
 
     /// Takes in what the speaker says.
-    fn take_in(&mut self) {
+    fn take_in(&mut self, now: Instant) {
         while let Some(output) = self.speaker.poll_output() {
             match output {
                 speaker::Output::Connect(id) => {
@@ -351,7 +341,7 @@ impl Fabric {
                 }
                 speaker::Output::Close(conn) => self.outputs.push_back(Output::Close(conn)),
                 speaker::Output::Routes(changes) => self.take_routes(changes),
-                speaker::Output::Event(event) => self.take_event(event),
+                speaker::Output::Event(event) => self.take_event(event, now),
             }
         }
     }
@@ -375,7 +365,8 @@ impl Fabric {
         self.waiting.extend(changes);
     }
 
-    fn take_event(&mut self, event: Event) {
+    fn take_event(&mut self, event: Event, now: Instant) {
+        self.pasts.take(&event, now);
         if let Event::Known(id, name) = &event {
             self.names.insert(*id, name.clone());
         }
@@ -386,12 +377,7 @@ impl Fabric {
             Event::Forgotten(id, _) => {
                 self.names.remove(id);
                 self.sync.remove(*id);
-                self.troubles.remove(id);
                 self.outputs.push_back(Output::GiveUp(*id));
-            }
-            Event::Up(id) => drop(self.troubles.remove(id)),
-            Event::Down { peer, cause, .. } | Event::Failed { peer, cause, .. } => {
-                self.troubles.insert(*peer, words::cause_of(cause));
             }
             Event::Synced(id, family, _) => self.sync.synced(*id, *family),
             _ => {}

@@ -12,7 +12,7 @@ use crate::config::{self, BgpChoice, Secret, TcpChoice};
 use super::prefix::network_of;
 
 /// Nodes may be behind routers.
-const MESH: Ttl = Ttl::Hops(64);
+pub(super) const MESH: Ttl = Ttl::Hops(64);
 
 /// How a peer is connected to: as the configuration says, else as nodes of the mesh are.
 pub(super) fn dialing(choice: &BgpChoice, name: &PeerName, address: IpAddr) -> Dialing {
@@ -77,7 +77,8 @@ pub(super) fn door(choice: &BgpChoice, nodes: impl Iterator<Item = IpAddr>) -> D
     }
 }
 
-fn ttl(tcp: &TcpChoice) -> Ttl {
+/// How far packets of such connections go.
+pub(super) fn ttl(tcp: &TcpChoice) -> Ttl {
     match tcp.ttl {
         config::Ttl::Hops(hops) => Ttl::Hops(hops),
         config::Ttl::Security(hops) => Ttl::Security(hops),

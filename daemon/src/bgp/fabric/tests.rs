@@ -1,5 +1,6 @@
 //! Nodes that speak to each other over wires in memory.
 
+mod operator;
 mod reload;
 
 use std::collections::BTreeMap;

@@ -84,7 +84,8 @@ impl Wishes {
             .collect()
     }
 
-    fn key(&self, prefix: Prefix) -> RouteKey {
+    /// What the route to a prefix is called.
+    pub(super) fn key(&self, prefix: Prefix) -> RouteKey {
         RouteKey::with_metric(network_of(prefix), self.metric)
     }
 
