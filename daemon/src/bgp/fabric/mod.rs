@@ -211,11 +211,12 @@ impl Fabric {
         }
     }
 
-    /// The peers that were connected in another manner under these settings.
+    /// The peers that were connected in another manner under these settings. Those that are to have no session stay alone.
     fn peers_connected_otherwise(&self, before: &BgpChoice, now: Instant) -> Vec<PeerName> {
         let differs = |peer: &PeerView<'_>| {
             let guest = peer.dynamic.then_some(peer.config.address);
-            tcp::manner(before, peer.name, guest) != tcp::manner(&self.choice, peer.name, guest)
+            let manner = |choice| tcp::manner(choice, peer.name, guest);
+            !peer.held && manner(before) != manner(&self.choice)
         };
         let peers = self.speaker.peers(now).filter(differs);
         peers.map(|peer| peer.name.clone()).collect()

@@ -62,6 +62,18 @@ fn another_key_of_one_peer_resets_the_session_with_it_and_no_other() {
 }
 
 #[test]
+fn another_key_of_a_peer_that_is_shut_down_makes_no_session() {
+    let mut world = three();
+    let mut choice = naming_two();
+    choice.peers[0].peer.shutdown = Some("new cable".into());
+    world.tell(1, Input::Choice(Arc::new(choice.clone())));
+    choice.peers[0].tcp.key = Some(Secret::from("secret".to_owned()));
+    world.tell(1, Input::Choice(Arc::new(choice)));
+    world.pass(Duration::from_secs(10));
+    assert!(!is_up(&mut world, "two"));
+}
+
+#[test]
 fn another_key_of_the_mesh_resets_its_sessions_and_no_other() {
     let mut world = three();
     let choice = BgpChoice {
