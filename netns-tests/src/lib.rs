@@ -22,6 +22,7 @@
 //! | `tests/commands.rs` | Do the commands say and do what they promise? |
 //! | `tests/bgp/` | Do Twill, BIRD, FRR, GoBGP, ExaBGP and OpenBGPD understand each other, and is a packet lost? |
 //! | `tests/cni/` | Does twill-cni give pods a network, keep to the specification, and survive kills? |
+//! | `tests/cri/` | Do pods of a real containerd, driven as a kubelet does, get their network and leave nothing? |
 //! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |
 //!
 //! The benchmarks, `cargo bench -p netns-tests --bench NAME`: `scale`, `crowd`, `latency`, `idle`, `repair`, `cni`, `bgp`.
@@ -30,6 +31,7 @@
 //! root, and fail without it.
 
 mod binary;
+mod cri;
 mod flannel;
 pub mod histories;
 pub mod measure;
@@ -40,6 +42,7 @@ pub mod raw_bgp;
 mod runtime;
 
 pub use binary::{twill, twill_cni};
+pub use cri::{Containerd, PodPort, Sandbox};
 pub use flannel::{PREFIX, config, subnet_key};
 pub use network::{PodNetwork, READY, block_routes};
 pub use plane::{data_plane, metric};

@@ -1,5 +1,8 @@
 //! What can be said on the command line, and its help.
 
+mod bgp;
+mod show;
+
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +13,9 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::config::{self, BackendKind, Flags};
-use crate::control::LONGEST_REASON;
+
+pub(crate) use bgp::{Bgp, Order};
+pub(crate) use show::{Show, Topic};
 
 /// Pods reach pods: leases a block of pod addresses for this node and programs VXLAN or direct
 /// routes
@@ -46,7 +51,7 @@ pub(crate) enum Command {
     ///
     /// Asks the daemon. When none runs, reads the store and the kernel itself, and says so: give it
     /// the flags that you give to `twill run`.
-    #[command(after_help = SHOW)]
+    #[command(after_help = show::EXAMPLES)]
     Show(Show),
 
     /// Compare what the kernel has with what it should have, and print the drift
@@ -59,7 +64,7 @@ pub(crate) enum Command {
     /// Have the daemon do something with its BGP peers
     ///
     /// What is done holds until the daemon ends, or until it is done otherwise: nothing is written to the settings.
-    #[command(after_help = BGP)]
+    #[command(after_help = bgp::EXAMPLES)]
     Bgp(Bgp),
 
     /// Have the daemon read its settings again and follow what has changed
@@ -97,150 +102,6 @@ pub(crate) enum Command {
         /// The directory, which must exist
         dir: PathBuf,
     },
-}
-
-/// `twill show`
-#[derive(Args)]
-pub(crate) struct Show {
-    /// What to show
-    pub(crate) topic: Topic,
-    /// With `peer`: its name. With `rib`: a prefix or an address, all of whose paths are shown
-    #[arg(value_name = "NAME|PREFIX")]
-    pub(crate) object: Option<String>,
-    /// With `rib`: what this peer told, before the import policy
-    #[arg(long = "in", value_name = "PEER", conflicts_with = "to")]
-    pub(crate) from: Option<String>,
-    /// With `rib`: what this peer is told
-    #[arg(long = "out", value_name = "PEER")]
-    pub(crate) to: Option<String>,
-    /// Print JSON for programs
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Print it again whenever it changes, until Ctrl-C
-    #[arg(long)]
-    pub(crate) watch: bool,
-    #[command(flatten)]
-    pub(crate) flags: Flags,
-}
-
-/// What `twill show` can show.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Topic {
-    /// Where packets to each block go, why, and whether the kernel agrees
-    Routes,
-    /// Who holds which block
-    Leases,
-    /// The other nodes' VTEPs: neighbour and FDB entries
-    Neighbours,
-    /// Who speaks BGP with this node, and how each session is
-    Peers,
-    /// All about one BGP peer: its session, its settings, its routes
-    Peer,
-    /// What is known of prefixes by BGP, which paths are used, by which rule, and why others are not
-    Rib,
-    /// How the daemon, its lease and its store are
-    Status,
-    /// Every setting, its value, and where that came from
-    Config,
-}
-
-impl Show {
-    /// Why the words do not go together.
-    fn misfit(&self) -> Option<String> {
-        let (object, side) = (
-            self.object.as_ref(),
-            self.from.as_ref().or(self.to.as_ref()),
-        );
-        match self.topic {
-            Topic::Peer if object.is_none() => {
-                Some("the name of a peer is missing; `twill show peers` lists them".to_owned())
-            }
-            Topic::Rib if object.is_none() && self.watch => {
-                Some("--watch is for one prefix of the RIB".to_owned())
-            }
-            Topic::Rib => None,
-            _ if side.is_some() => Some("--in and --out are for `twill show rib`".to_owned()),
-            Topic::Peer => None,
-            _ => object.map(|object| format!("nothing belongs behind the topic, not {object:?}")),
-        }
-    }
-}
-
-/// `twill bgp`
-#[derive(Args)]
-pub(crate) struct Bgp {
-    #[command(subcommand)]
-    pub(crate) order: Order,
-}
-
-/// What is to be done with peers.
-#[derive(Subcommand)]
-pub(crate) enum Order {
-    /// Have all routes told again, in both directions
-    ///
-    /// The session stays (route refresh, RFC 2918), and no packet is lost.
-    #[command(after_help = REFRESH)]
-    Refresh {
-        /// Which peer, as in `twill show peers`
-        name: String,
-        /// Only ask the peer for its routes
-        #[arg(long = "in", conflicts_with = "to")]
-        from: bool,
-        /// Only tell the peer ours
-        #[arg(long = "out")]
-        to: bool,
-        #[command(flatten)]
-        flags: Flags,
-    },
-
-    /// End the session with a peer and begin another
-    ///
-    /// Also opens a session again that was closed because of too many prefixes. No other peer is
-    /// touched. Routes stay where both speak graceful restart (RFC 8538).
-    #[command(after_help = RESET)]
-    Reset {
-        /// Which peer, as in `twill show peers`
-        name: String,
-        /// What the peer is told as the reason, at most 255 octets (RFC 9003)
-        #[arg(
-            long,
-            value_name = "TEXT",
-            default_value = "",
-            hide_default_value = true
-        )]
-        #[arg(value_parser = reason)]
-        reason: String,
-        #[command(flatten)]
-        flags: Flags,
-    },
-
-    /// Ask all peers to use other paths than through this node
-    ///
-    /// All that is announced has the community GRACEFUL_SHUTDOWN (RFC 8326), and LOCAL_PREF 0 for
-    /// peers in our AS. Paths that are the only ones are still used. Lasts until --off or a restart
-    /// of the daemon; `twill show status` and `twill show peers` say so.
-    #[command(after_help = DRAIN)]
-    Drain {
-        /// Ask no more
-        #[arg(long)]
-        off: bool,
-        #[command(flatten)]
-        flags: Flags,
-    },
-}
-
-/// What a peer can be told, and a log can show.
-fn reason(text: &str) -> Result<String, String> {
-    if text.len() > LONGEST_REASON {
-        Err(format!(
-            "it has {} octets, want at most {LONGEST_REASON}",
-            text.len()
-        ))
-    } else if text.chars().any(char::is_control) {
-        Err("want one line without control characters".to_owned())
-    } else {
-        Ok(text.to_owned())
-    }
 }
 
 /// `twill check`
@@ -312,48 +173,6 @@ Examples:
   twill run -etcd-endpoints=http://10.0.0.1:2379 -iface=eth1     flanneld's flags do
 
 Exit codes: 0 stopped by a signal, 2 error";
-
-const SHOW: &str = "\
-Examples:
-  twill show routes             prefix, next hop, device, node, backend, reason, state
-  twill show leases --json | jq -r '.[].block'
-  twill show status --watch
-  twill show peer tor-a
-  twill show rib | less                       a large table comes in pieces
-  twill show rib 10.244.7.1                   all paths of the longest prefix that it is a part of
-  twill show rib 10.96.0.0/12 --out tor-a     what tor-a is told of it, or why nothing
-  twill show config --config /etc/twill/twill.toml
-
-Exit codes: 0 fine, 1 not found, 2 error";
-
-const BGP: &str = "\
-Examples:
-  twill bgp refresh tor-a
-  twill bgp reset tor-a --reason 'new cable'
-  twill bgp drain && sleep 30 && systemctl stop kubelet
-
-Exit codes: 0 done, 1 no daemon runs, 2 no such peer, or it could not be done";
-
-const REFRESH: &str = "\
-Examples:
-  twill bgp refresh tor-a
-  twill bgp refresh tor-a --in
-
-Exit codes: 0 asked for or begun, 1 no daemon runs, 2 no such peer, no session, or the peer cannot be asked";
-
-const RESET: &str = "\
-Examples:
-  twill bgp reset tor-a
-  twill bgp reset tor-a --reason 'new cable'
-
-Exit codes: 0 done, 1 no daemon runs, 2 no such peer, or it is shut down by the settings";
-
-const DRAIN: &str = "\
-Examples:
-  twill bgp drain
-  twill bgp drain --off
-
-Exit codes: 0 done, 1 no daemon runs, 2 error";
 
 const CHECK: &str = "\
 Examples:
@@ -536,16 +355,6 @@ mod tests {
         ] {
             assert_eq!(exit_code(line), 0, "{line}");
         }
-    }
-
-    #[test]
-    fn a_reason_fits_into_a_message() {
-        let reset = |text: String| {
-            let words = ["twill", "bgp", "reset", "a", "--reason", &text].map(OsString::from);
-            parse(words).is_ok()
-        };
-        assert!(reset("x".repeat(255)) && !reset("x".repeat(256)));
-        assert!(!reset("two\nlines".into()));
     }
 
     #[test]

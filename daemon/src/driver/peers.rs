@@ -143,7 +143,8 @@ impl<S: LeaseStore> Driver<S> {
         for advice in self.config.bgp.advice() {
             warn!("{advice}");
         }
-        let restarting = self.agent.reconciler().routes().next().is_some();
+        let reconciler = self.agent.reconciler();
+        let restarting = reconciler.routes().any(|row| row.have.is_some());
         let what = (
             Arc::new(self.config.bgp.clone()),
             self.agent.local().clone(),

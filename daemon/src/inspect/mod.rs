@@ -6,7 +6,6 @@ mod leases;
 mod metrics;
 mod neighbours;
 mod peer;
-mod peer_text;
 mod peers;
 mod policy;
 mod rib;

@@ -1,6 +1,7 @@
 //! What `twill show peer` says to people.
 
-use super::peer::{FamilyRoutes, PeerDetail, span};
+use super::words::span;
+use super::{FamilyRoutes, PeerDetail};
 
 impl PeerDetail {
     /// For people.
