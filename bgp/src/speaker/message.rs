@@ -166,3 +166,21 @@ pub enum Event {
     /// The peer is no more, and its number may be given to another.
     Forgotten(PeerId, PeerName),
 }
+
+impl Event {
+    /// The peer that it is about, if it is about one.
+    pub fn peer(&self) -> Option<PeerId> {
+        match self {
+            Event::Up(id)
+            | Event::Down { peer: id, .. }
+            | Event::Failed { peer: id, .. }
+            | Event::Faulty(id, _)
+            | Event::Synced(id, ..)
+            | Event::ManyPrefixes(id, _)
+            | Event::TooManyPrefixes(id, _)
+            | Event::Known(id, _)
+            | Event::Forgotten(id, _) => Some(*id),
+            Event::Stranger(_) | Event::TooLong(_) => None,
+        }
+    }
+}

@@ -38,6 +38,8 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use regex_lite::Regex;
 
+#[cfg(test)]
+pub(crate) use bgp::NodeFilter;
 pub(crate) use bgp::{BgpChoice, ListenChoice, PeerChoice, TcpChoice, Ttl};
 pub(crate) use error::ConfigError;
 use file::FileConfig;

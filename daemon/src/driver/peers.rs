@@ -13,6 +13,7 @@ use crate::bgp::fabric::{Fabric, Input, Output};
 use crate::bgp::orders;
 use crate::bgp::transport::{Door, Event, Transport};
 use crate::bgp::words::Words;
+use crate::config::BgpChoice;
 use crate::control::Order;
 use crate::inspect;
 use crate::random;
@@ -164,6 +165,20 @@ impl<S: LeaseStore> Driver<S> {
         Ok(())
     }
 
+    /// The settings of BGP have changed.
+    pub(super) fn follow_choice(&mut self, before: &BgpChoice) {
+        if self.bgp.is_none() {
+            return;
+        }
+        let known = before.advice();
+        let advice = self.config.bgp.advice().into_iter();
+        for fresh in advice.filter(|line| !known.contains(line)) {
+            warn!("{fresh}");
+        }
+        let choice = Arc::new(self.config.bgp.clone());
+        self.tell_fabric(Input::Choice(choice));
+    }
+
     /// Something happened to a connection.
     pub(super) fn hear_peers(&mut self, event: &Event) {
         if let Some(bgp) = &mut self.bgp {
@@ -206,6 +221,7 @@ impl<S: LeaseStore> Driver<S> {
         match output {
             Output::Open(door) => bgp.open(door, false),
             Output::Connect(peer, dialing) => bgp.transport.connect(peer, dialing),
+            Output::GiveUp(peer) => bgp.transport.give_up(peer),
             Output::Send(conn, bytes) => bgp.transport.send(conn, bytes),
             Output::Close(conn) => bgp.transport.close(conn),
             Output::Resolve(hops) => {
@@ -214,7 +230,7 @@ impl<S: LeaseStore> Driver<S> {
             }
             Output::Wishes(wishes) => self.tell(agent::Input::Learned(wishes)),
             Output::Hold(held) => self.tell(agent::Input::Hold(held)),
-            Output::Note(event) => bgp.words.say(&event, &bgp.fabric, Instant::now()),
+            Output::Note(event, name) => bgp.words.say(&event, name.as_ref(), Instant::now()),
         }
         Ok(())
     }

@@ -62,7 +62,8 @@ impl Dialect for Frr {
             ask(seat, None, "show bgp neighbors json")?,
             neighbour.to_string(),
         );
-        Ok(json(&said)?[&key]["bgpState"] == "Established")
+        let up = json(&said)?[&key]["bgpState"] == "Established";
+        Ok(up && (seat.setup.graceful_restart().is_none() || zebra_keeps_routes(seat)?))
     }
 
     fn routes_from(&self, seat: &Seat, neighbour: IpAddr) -> Result<BTreeSet<Cidr>, LabError> {
@@ -136,6 +137,12 @@ fn knows_addresses(seat: &Seat) -> bool {
     let said = ask(seat, Some("bgpd"), "show bgp martian next-hop");
     let own = seat.setup.addresses.v4.map(|own| own.to_string());
     said.is_ok_and(|said| own.is_none_or(|own| said.contains(&own)))
+}
+
+/// bgpd tells zebra with the first session that its routes are to outlive it.
+fn zebra_keeps_routes(seat: &Seat) -> Result<bool, LabError> {
+    let said = ask(seat, Some("zebra"), "show zebra client")?;
+    Ok(said.contains("Capabilities : Graceful Restart("))
 }
 
 fn ask(seat: &Seat, daemon: Option<&str>, question: &str) -> Result<String, LabError> {

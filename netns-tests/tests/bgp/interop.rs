@@ -120,12 +120,13 @@ fn sessions_with_ttl_security_come_up() {
 
 #[test]
 fn a_peer_that_may_be_further_away_gets_no_session_with_ttl_security() {
-    let scene = Scene::new(&peer(
+    let mut scene = Scene::new(&peer(
         "far",
         "10.99.0.2",
         65_002,
         "ttl-security = 1\npassive = true",
     ));
+    scene.is_ready();
     let machine = scene.machine(2);
     let setup = RawSetup::new(machine.addresses.v4.unwrap().into(), TWILL, 65_002);
     // Its packets have the system's usual TTL, 64.
@@ -191,29 +192,18 @@ fn a_peer_that_is_silent_for_the_hold_time_is_gone_and_comes_back() {
 /// The first packets of both connections are held back until both ends have sent theirs.
 #[test]
 fn two_ends_that_connect_at_once_end_with_one_session() {
+    let between = Between {
+        held: true,
+        ..Between::default()
+    };
     with_each(Brand::ALL, |brand| {
-        let between = Between {
-            lines: "shutdown = \"not yet\"".into(),
-            ..Between::default()
-        };
         let mut pair = Pair::new(brand, &between, nothing);
-        let switch = pair.scene.underlay.namespace();
-        nft(switch, "add table bridge hold");
-        nft(
-            switch,
-            "add chain bridge hold forwarded { type filter hook forward priority 0; }",
-        );
-        nft(
-            switch,
-            "add rule bridge hold forwarded ip protocol tcp drop",
-        );
-        pair.scene.reload(&peer("other", "10.99.0.2", 65_002, ""));
         let connecting = |namespace: &Namespace| sockets(namespace, "syn-sent") > 0;
         eventually("both ends connect", SOON, || {
             connecting(pair.scene.node.namespace()) && connecting(&pair.other.namespace)
         })
         .unwrap();
-        nft(switch, "delete table bridge hold");
+        pair.let_go();
         pair.is_up();
         pair.routes_go_both_ways();
         eventually("one connection is left", SOON, || {
@@ -222,10 +212,6 @@ fn two_ends_that_connect_at_once_end_with_one_session() {
         .unwrap();
         assert!(pair.scene.is_up("other"));
     });
-}
-
-fn nft(namespace: &Namespace, line: &str) {
-    output(namespace, namespace.command("nft").arg(line)).unwrap();
 }
 
 /// How many TCP connections with port 179 are in this state.

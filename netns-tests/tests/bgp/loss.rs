@@ -119,6 +119,7 @@ fn beside(brand: Brand, restart: impl Fn(&mut Pair, &PingStream)) {
     .unwrap();
     pair.is_up();
     pair.routes_go_both_ways();
+    pair.scene.is_ready();
     let env = pair.scene.node.subnet_env().unwrap();
     pair.scene.node.add_bridge(&env).unwrap();
     let pod = pair.scene.node.add_pod(&env, 1).unwrap();
@@ -129,6 +130,8 @@ fn beside(brand: Brand, restart: impl Fn(&mut Pair, &PingStream)) {
         flow(&stream, AWAY);
         restart(&mut pair, &stream);
         pair.is_up();
+        pair.routes_go_both_ways();
+        pair.has_told_all();
     }
     nothing_is_lost(stream);
 }

@@ -1,9 +1,10 @@
 //! What the operator says: changed policies, limits, drain, shutdown; next hops that cannot be reached.
 
 use crate::SOON;
-use crate::scene::{Scene, TWILL_AS, peer};
+use crate::scene::{Scene, TWILL, TWILL_AS, peer};
 use lab::ip;
-use netns_tests::raw_bgp::{Announced, Heard, RawPeer};
+use netns_tests::raw_bgp::{Announced, Heard, RawPeer, RawSetup};
+use std::time::Duration;
 
 const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
 
@@ -16,29 +17,24 @@ fn hears(raw: &RawPeer, what: &str, is_so: impl Fn(&Heard) -> bool) {
 }
 
 #[test]
-fn a_changed_import_asks_that_peer_again_and_touches_no_other() {
+fn a_changed_import_is_followed_at_once_and_nobody_has_to_tell_again() {
     let second = peer("b", "10.99.0.3", 65_003, "");
     let scene = Scene::new(&(peer("a", "10.99.0.2", 65_002, "") + &second));
     let (a, b) = (scene.raw(2, 65_002), scene.raw(3, 65_003));
-    let tell = || {
-        a.announce(&["10.7.0.0/16", "10.8.0.0/16"], &through(2, 65_002))
-            .unwrap()
-    };
-    tell();
+    a.announce(&["10.7.0.0/16", "10.8.0.0/16"], &through(2, 65_002))
+        .unwrap();
     scene.has("10.7.0.0/16", "10.99.0.2");
     let refusing = r#"import = [{ prefixes = ["10.7.0.0/16"], refuse = true }, {}]"#;
     let first = peer("a", "10.99.0.2", 65_002, "").replace("import = \"all\"", refusing);
     scene.reload(&(first + &second));
-    hears(&a, "a request to tell again", |heard| heard.refreshes > 0);
-    tell();
     scene.has_not("10.7.0.0/16");
     scene.has("10.8.0.0/16", "10.99.0.2");
     scene.reload(&(peer("a", "10.99.0.2", 65_002, "") + &second));
-    hears(&a, "another request", |heard| heard.refreshes > 2);
-    tell();
     scene.has("10.7.0.0/16", "10.99.0.2");
-    assert!(!a.heard().closed && !b.heard().closed);
-    assert_eq!(b.heard().refreshes, 0);
+    for raw in [&a, &b] {
+        assert!(!raw.heard().closed);
+        assert_eq!(raw.heard().refreshes, 0);
+    }
 }
 
 #[test]
@@ -60,6 +56,49 @@ fn a_changed_export_is_told_at_once_without_a_new_session() {
     });
     assert!(!a.heard().closed && !b.heard().closed);
     assert_eq!(b.heard().updates, before);
+}
+
+#[test]
+fn another_password_ends_that_session_and_no_other() {
+    let (first, second) = (
+        peer("a", "10.99.0.2", 65_002, "passive = true"),
+        peer("b", "10.99.0.3", 65_003, ""),
+    );
+    let both = first.clone() + &second;
+    let scene = Scene::new(&both);
+    let (machine, b) = (scene.machine(2), scene.raw(3, 65_003));
+    let a = scene.raw_on(&machine, 65_002, |_| ());
+    scene.reload(&(first + "password = \"a-secret\"\n" + &second));
+    hears(&a, "the end", |heard| heard.notification.is_some());
+    let ended = a.heard().notification.clone().unwrap();
+    assert_eq!((ended.code, ended.subcode), (6, 4));
+    drop(a);
+    let setup = RawSetup::new(machine.addresses.v4.unwrap().into(), TWILL, 65_002);
+    let again = RawPeer::open(&machine.namespace, &setup, Duration::from_millis(100));
+    assert!(again.is_err(), "it has no key");
+    scene.reload(&both);
+    drop(scene.raw_on(&machine, 65_002, |_| ()));
+    assert!(!b.heard().closed);
+}
+
+#[test]
+fn other_timers_and_limits_end_no_session() {
+    let scene = Scene::new(&peer("a", "10.99.0.2", 65_002, ""));
+    let raw = scene.raw(2, 65_002);
+    raw.announce(&["10.7.0.0/16"], &through(2, 65_002)).unwrap();
+    scene.has("10.7.0.0/16", "10.99.0.2");
+    let timers = "hold-time = \"30s\"\nrestart-time = \"90s\"\nsync-time = \"20s\"\nmax-paths = 2\nmetric = 50\n";
+    let limits = "hold-time = \"60s\"\nmax-prefixes = 100\nallow-own-as = 1";
+    let said = scene.reload(&(timers.to_owned() + &peer("a", "10.99.0.2", 65_002, limits)));
+    assert!(said.contains("following bgp"), "{said}");
+    assert!(
+        said.contains("only a restart follows: bgp.metric"),
+        "{said}"
+    );
+    raw.announce(&["10.8.0.0/16"], &through(2, 65_002)).unwrap();
+    scene.has("10.8.0.0/16", "10.99.0.2");
+    scene.has("10.7.0.0/16", "10.99.0.2");
+    assert!(!raw.heard().closed && scene.is_up("a"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::SOON;
 use lab::kernel_view::{Family, Route, routes};
 use lab::{
     Cidr, Daemon, DaemonCommand, LabError, Node, Shape, Stack, Store, Underlay, eventually, ip,
+    output,
 };
 use netns_tests::peers::{Brand, Machine, Neighbour, PeerSetup, Speaker, machine};
 use netns_tests::raw_bgp::{RawPeer, RawSetup};
@@ -29,7 +30,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// A ready daemon with this table `[bgp]`, without a mesh.
+    /// A daemon that has its block, with this table `[bgp]`, without a mesh.
     pub(crate) fn new(bgp: &str) -> Self {
         let underlay = Underlay::new(Shape::OneSwitch, Stack::Dual).unwrap();
         let directory = tempfile::tempdir().unwrap();
@@ -48,15 +49,28 @@ impl Scene {
         write_settings(&directory, bgp);
         let file = settings(&directory).display().to_string();
         let command = DaemonCommand::new(twill(), Store::File(store)).args(&["--config", &file]);
-        let mut daemon = node.start(&command).unwrap();
-        daemon.wait_ready(READY).unwrap();
-        Self {
-            daemon,
+        let scene = Self {
+            daemon: node.start(&command).unwrap(),
             node,
             underlay,
             command,
             directory,
-        }
+        };
+        scene.has_a_block();
+        scene
+    }
+
+    /// Waits until the daemon answers and has its block. Ready it is later: its peers have some seconds to say what they know.
+    fn has_a_block(&self) {
+        eventually("Twill has a block", READY, || self.block().is_some()).unwrap();
+    }
+
+    /// What `show status` says of the block: `10.244.7.0/24 + fd00:244:0:7::/64`.
+    fn block(&self) -> Option<String> {
+        let words = ["show", "status", "--json"];
+        let said = self.node.twill_says(&self.command, &words).ok()?;
+        let status: Value = serde_json::from_str(&said).ok()?;
+        Some(status["block"].as_str()?.to_owned())
     }
 
     /// Another machine on the link.
@@ -92,10 +106,10 @@ impl Scene {
         self.node.twill_says(&self.command, words).unwrap()
     }
 
-    /// Other settings, taken over by a running daemon.
-    pub(crate) fn reload(&self, bgp: &str) {
+    /// Other settings, taken over by a running daemon, which says how.
+    pub(crate) fn reload(&self, bgp: &str) -> String {
         write_settings(&self.directory, bgp);
-        self.says(&["reload"]);
+        self.says(&["reload"])
     }
 
     /// Kills the daemon.
@@ -111,6 +125,11 @@ impl Scene {
     /// Starts it again.
     pub(crate) fn start(&mut self) {
         self.daemon = self.node.start(&self.command).unwrap();
+        self.has_a_block();
+    }
+
+    /// Waits until the daemon is ready.
+    pub(crate) fn is_ready(&mut self) {
         self.daemon.wait_ready(READY).unwrap();
     }
 
@@ -131,13 +150,17 @@ impl Scene {
             .is_ok_and(|peer| peer["state"] == "established")
     }
 
+    /// A command of nft on the switch.
+    fn on_the_switch(&self, line: &str) {
+        let switch = self.underlay.namespace();
+        output(switch, switch.command("nft").arg(line)).unwrap();
+    }
+
     /// The node's own blocks, IPv4 first.
     pub(crate) fn blocks(&self) -> [Cidr; 2] {
-        let env = self.node.subnet_env().unwrap();
-        [
-            env.subnet.unwrap().network(),
-            env.ipv6_subnet.unwrap().network(),
-        ]
+        let both = self.block().unwrap();
+        let (v4, v6) = both.split_once(" + ").unwrap();
+        [v4.parse().unwrap(), v6.parse().unwrap()]
     }
 
     /// Twill's route to this prefix in the kernel.
@@ -200,6 +223,8 @@ pub(crate) struct Between {
     pub(crate) over_ipv6: bool,
     /// More lines of Twill's table for the peer.
     pub(crate) lines: String,
+    /// Whether the switch holds all of TCP back until [`Pair::let_go`].
+    pub(crate) held: bool,
 }
 
 impl Default for Between {
@@ -209,6 +234,7 @@ impl Default for Between {
             asn: 65_002,
             over_ipv6: false,
             lines: String::new(),
+            held: false,
         }
     }
 }
@@ -222,6 +248,13 @@ pub(crate) struct Pair {
     pub(crate) other: Machine,
     over_ipv6: bool,
 }
+
+/// What nft is told to let no TCP over IPv4 through the switch.
+const HOLD: [&str; 3] = [
+    "add table bridge hold",
+    "add chain bridge hold forwarded { type filter hook forward priority 0; }",
+    "add rule bridge hold forwarded ip protocol tcp drop",
+];
 
 pub(crate) const ROUTE: &str = "10.2.0.0/16";
 pub(crate) const ROUTE6: &str = "fd02::/48";
@@ -245,6 +278,9 @@ impl Pair {
             &format!("{families}{}", between.lines),
         );
         let scene = Scene::new(&format!("as = {}\n{table}", between.own_as));
+        if between.held {
+            HOLD.iter().for_each(|line| scene.on_the_switch(line));
+        }
         let twill = if between.over_ipv6 { TWILL6 } else { TWILL };
         let mut neighbour = Neighbour::new(twill, between.own_as);
         neighbour.families = if between.over_ipv6 {
@@ -266,10 +302,28 @@ impl Pair {
         }
     }
 
+    /// TCP gets through again.
+    pub(crate) fn let_go(&self) {
+        self.scene.on_the_switch("delete table bridge hold");
+    }
+
     /// Waits for the session on both ends.
     pub(crate) fn is_up(&mut self) {
         self.speaker.wait_up(self.twill, SOON).unwrap();
-        eventually("Twill has the session", SOON, || self.scene.is_up("other")).unwrap();
+        let up = eventually("Twill has the session", SOON, || self.scene.is_up("other"));
+        assert!(up.is_ok(), "{up:?}: {:?}", self.scene.peer("other"));
+    }
+
+    /// Waits until Twill has been told again all that it keeps. Of a peer that goes before that nothing is kept a second time
+    /// (RFC 4724 section 4.2).
+    pub(crate) fn has_told_all(&self) {
+        eventually("nothing of before is kept", SOON, || {
+            let said = self.scene.says(&["show", "peer", "other", "--json"]);
+            let peer: Value = serde_json::from_str(&said).unwrap();
+            let mut families = peer["routes"].as_array().unwrap().iter();
+            families.all(|family| family["stale"] == 0)
+        })
+        .unwrap();
     }
 
     /// Waits until each has the other's routes, Twill in its kernel.

@@ -1,5 +1,6 @@
 use super::net::*;
 use crate::peer::Next;
+use crate::policy::Import;
 use crate::session::Cause;
 use crate::speaker::{Event, Input, ListenRange, MaxPrefixes};
 use crate::wire::Cease;
@@ -45,6 +46,28 @@ fn a_stranger_is_turned_away_and_one_from_a_listen_range_is_a_peer_while_it_stay
     assert_eq!(net.hops(1, "192.0.2.0/24"), [] as [&str; 0]);
     assert_eq!(net.nodes[&1].speaker.peers(net.now).count(), 0);
     assert_eq!(net.events(1, |e| matches!(e, Event::Forgotten(..))), 1);
+}
+
+#[test]
+fn who_came_from_a_listen_range_follows_what_is_said_of_it_and_goes_with_it() {
+    let mut listening = config(1, 65001, &[]);
+    listening.listen = vec![ListenRange {
+        range: prefix("10.99.0.0/24"),
+        peer: open_peer(0, 65002),
+    }];
+    let stranger = (2, config(2, 65002, &[(1, 65001)]));
+    let mut net = Net::new(vec![(1, listening.clone()), stranger]);
+    net.originate(2, &["192.0.2.0/24"]);
+    net.settle();
+    listening.listen[0].peer.import = Import::Unset;
+    net.input(1, Input::Reconfigure(Box::new(listening.clone())));
+    net.settle();
+    assert_eq!((net.nodes[&1].kernel.len(), net.downs(1)), (0, 0));
+    listening.listen.clear();
+    net.input(1, Input::Reconfigure(Box::new(listening)));
+    net.settle();
+    assert_eq!(net.downs(2), 1);
+    assert_eq!(net.nodes[&1].speaker.peers(net.now).count(), 0);
 }
 
 #[test]

@@ -26,7 +26,7 @@ use std::time::Instant;
 use bgp::peer::ConnId;
 use bgp::policy::Guard;
 use bgp::rib::PeerId;
-use bgp::speaker::{self, Event, PeerName, Speaker};
+use bgp::speaker::{self, Event, PeerName, PeerView, Speaker};
 use bytes::Bytes;
 use kernel::Resolved;
 use subnet_alloc::Block;
@@ -70,6 +70,8 @@ pub(crate) enum Output {
     Open(Door),
     /// Connect to this peer.
     Connect(PeerId, Dialing),
+    /// It is no peer any more: an attempt to connect to it is for nobody.
+    GiveUp(PeerId),
     /// Send this.
     Send(ConnId, Bytes),
     /// Close this when all is sent.
@@ -80,8 +82,8 @@ pub(crate) enum Output {
     Wishes(Vec<Wish>),
     /// Which stale routes stay.
     Hold(Held),
-    /// Something to tell the operator.
-    Note(Event),
+    /// Something to tell the operator, and the name of the peer that it is about.
+    Note(Event, Option<PeerName>),
 }
 
 /// The BGP side of a node.
@@ -156,11 +158,7 @@ impl Fabric {
                 self.reconfigure(now);
                 self.originate(now);
             }
-            Input::Choice(choice) => {
-                self.choice = choice;
-                self.reconfigure(now);
-                self.originate(now);
-            }
+            Input::Choice(choice) => self.take_choice(choice, now),
             Input::Speaker(input) => self.tell(input, now),
             Input::Resolved(answers) => self.take_ways(answers, now),
             Input::WaysMoved => self.ways.doubt(),
@@ -200,6 +198,28 @@ impl Fabric {
     fn tell(&mut self, input: speaker::Input<'_>, now: Instant) {
         self.speaker.handle_input(input, now);
         self.drain(now);
+    }
+
+    fn take_choice(&mut self, choice: Arc<BgpChoice>, now: Instant) {
+        let before = std::mem::replace(&mut self.choice, choice);
+        let moved = self.peers_connected_otherwise(&before, now);
+        self.reconfigure(now);
+        self.originate(now);
+        for name in moved {
+            let why = "settings of the connection have changed".to_owned();
+            self.tell(speaker::Input::Reset(name, why), now);
+        }
+    }
+
+    /// The peers that were connected in another manner under these settings. Those that are to have no session stay alone.
+    fn peers_connected_otherwise(&self, before: &BgpChoice, now: Instant) -> Vec<PeerName> {
+        let differs = |peer: &PeerView<'_>| {
+            let guest = peer.dynamic.then_some(peer.config.address);
+            let manner = |choice| tcp::manner(choice, peer.name, guest);
+            !peer.held && manner(before) != manner(&self.choice)
+        };
+        let peers = self.speaker.peers(now).filter(differs);
+        peers.map(|peer| peer.name.clone()).collect()
     }
 
     fn originate(&mut self, now: Instant) {
@@ -348,12 +368,18 @@ impl Fabric {
 
     fn take_event(&mut self, event: Event, now: Instant) {
         self.pasts.take(&event, now);
+        if let Event::Known(id, name) = &event {
+            self.names.insert(*id, name.clone());
+        }
+        // When this is told its number may be that of another.
+        let name = event.peer().and_then(|id| self.names.get(&id).cloned());
         match &event {
-            Event::Known(id, name) => {
-                self.names.insert(*id, name.clone());
-                self.begin_sync(*id);
+            Event::Known(id, _) => self.begin_sync(*id),
+            Event::Forgotten(id, _) => {
+                self.names.remove(id);
+                self.sync.remove(*id);
+                self.outputs.push_back(Output::GiveUp(*id));
             }
-            Event::Forgotten(id, _) => self.sync.remove(*id),
             Event::Synced(id, family, _) => self.sync.synced(*id, *family),
             _ => {}
         }
@@ -361,7 +387,7 @@ impl Fabric {
             event,
             Event::Known(..) | Event::Forgotten(..) | Event::Synced(..)
         );
-        self.outputs.push_back(Output::Note(event));
+        self.outputs.push_back(Output::Note(event, name));
     }
 
     fn begin_sync(&mut self, id: PeerId) {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bgp::Prefix;
 use bgp::speaker::PeerName;
 use ipnetwork::IpNetwork;
 
@@ -15,20 +16,42 @@ pub(super) const MESH: Ttl = Ttl::Hops(64);
 
 /// How a peer is connected to: as the configuration says, else as nodes of the mesh are.
 pub(super) fn dialing(choice: &BgpChoice, name: &PeerName, address: IpAddr) -> Dialing {
-    match choice.peers.iter().find(|one| one.name == name.0) {
-        Some(one) => Dialing {
-            remote: SocketAddr::new(address, one.tcp.port),
-            source: one.tcp.source,
-            ttl: ttl(&one.tcp),
-            key: key(&one.tcp.key),
-        },
-        None => Dialing {
-            remote: SocketAddr::new(address, choice.port),
-            source: None,
-            ttl: MESH,
-            key: key(&choice.key),
-        },
+    let port = configured(choice, name).map_or(choice.port, |tcp| tcp.port);
+    let Manner { source, ttl, key } = manner(choice, name, None);
+    Dialing {
+        remote: SocketAddr::new(address, port),
+        source,
+        ttl,
+        key,
     }
+}
+
+/// What a connection is like, whoever makes it. Under another one it has to be made anew.
+#[derive(PartialEq, Eq)]
+pub(super) struct Manner {
+    source: Option<IpAddr>,
+    ttl: Ttl,
+    key: Option<Key>,
+}
+
+/// As the configuration says of the peer, or of the range from which it connected as a guest; else as in the mesh.
+pub(super) fn manner(choice: &BgpChoice, name: &PeerName, guest: Option<IpAddr>) -> Manner {
+    let range = || {
+        let host = Prefix::host(guest?);
+        let mut ranges = choice.listen.iter();
+        ranges.find(|one| one.range.range.covers(host))
+    };
+    let tcp = configured(choice, name).or_else(|| Some(&range()?.tcp));
+    Manner {
+        source: tcp.and_then(|tcp| tcp.source),
+        ttl: tcp.map_or(MESH, ttl),
+        key: key(tcp.map_or(&choice.key, |tcp| &tcp.key)),
+    }
+}
+
+fn configured<'a>(choice: &'a BgpChoice, name: &PeerName) -> Option<&'a TcpChoice> {
+    let mut peers = choice.peers.iter();
+    peers.find(|one| one.name == name.0).map(|one| &one.tcp)
 }
 
 /// Who may connect to us: the nodes at these addresses, peers of the configuration, and ranges.
