@@ -233,6 +233,7 @@ fn a_node_that_leaves_is_a_peer_no_more_and_its_block_goes() {
         .unwrap();
     };
     count(2);
+    network.daemons[2].wait_ready(READY).unwrap();
     let block = network.cluster.nodes[2]
         .subnet_env()
         .unwrap()
