@@ -34,10 +34,11 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn crates_know_only_what_the_architecture_lets_them_know() {
-    let allowed: [(&str, &[&str]); 8] = [
+    let allowed: [(&str, &[&str]); 9] = [
         ("cni", &[]),
-        ("bgp", &[]),
-        ("kernel", &[]),
+        ("dense", &[]),
+        ("bgp", &["dense"]),
+        ("kernel", &["dense"]),
         ("subnet-alloc", &[]),
         ("vxlan", &["kernel"]),
         ("lab", &[]),
