@@ -38,9 +38,9 @@ use std::time::Duration;
 use ipnetwork::IpNetwork;
 use regex_lite::Regex;
 
+pub(crate) use bgp::{BgpChoice, ListenChoice, TcpChoice, Ttl};
 #[cfg(test)]
-pub(crate) use bgp::NodeFilter;
-pub(crate) use bgp::{BgpChoice, ListenChoice, PeerChoice, TcpChoice, Ttl};
+pub(crate) use bgp::{NodeFilter, PeerChoice};
 pub(crate) use error::ConfigError;
 use file::FileConfig;
 pub(crate) use flags::Flags;

@@ -8,10 +8,11 @@ use bgp::speaker::{PeerName, PeerView, Speaker};
 use kernel::{Resolved, RouteKey};
 use subnet_alloc::shown;
 
-use crate::bgp::transport::{Dialing, Ttl};
-use crate::config::{BgpChoice, ListenChoice, PeerChoice};
+use crate::bgp::transport::Dialing;
+use crate::config::{BgpChoice, ListenChoice};
 
-use super::{Fabric, Past, tcp};
+use super::tcp::{self, Manner};
+use super::{Fabric, Past};
 
 /// Peers that an error names.
 const NAMED: usize = 12;
@@ -22,18 +23,9 @@ pub(crate) enum Kind<'a> {
     /// A lease: it is a node of the mesh.
     Node,
     /// The settings.
-    Configured(&'a PeerChoice),
+    Configured,
     /// It connected from a range of the settings; `None`: which is not there any more.
     Guest(Option<&'a ListenChoice>),
-}
-
-/// What the packets of a connection look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Manner {
-    /// They are signed with a key.
-    pub(crate) keyed: bool,
-    /// How far they go, and from how far they may come.
-    pub(crate) ttl: Ttl,
 }
 
 impl Fabric {
@@ -82,16 +74,13 @@ impl Fabric {
 
     /// Where a peer comes from.
     pub(crate) fn kind(&self, peer: &PeerView<'_>) -> Kind<'_> {
-        let mut configured = self.choice.peers.iter();
-        if let Some(one) = configured.find(|one| one.name == peer.name.0) {
-            return Kind::Configured(one);
+        if self.choice.peer(&peer.name.0).is_some() {
+            return Kind::Configured;
         }
         if !peer.dynamic {
             return Kind::Node;
         }
-        let host = Prefix::host(peer.config.address);
-        let mut ranges = self.choice.listen.iter();
-        Kind::Guest(ranges.find(|one| one.range.range.covers(host)))
+        Kind::Guest(self.choice.range(peer.config.address))
     }
 
     /// How a peer is connected to.
@@ -99,23 +88,9 @@ impl Fabric {
         tcp::dialing(&self.choice, peer.name, peer.config.address)
     }
 
-    /// What the packets of a connection look like.
+    /// What the connection with a peer is like.
     pub(crate) fn manner(&self, peer: &PeerView<'_>) -> Manner {
-        let tcp = match self.kind(peer) {
-            Kind::Configured(one) => Some(&one.tcp),
-            Kind::Guest(range) => range.map(|one| &one.tcp),
-            Kind::Node => None,
-        };
-        match tcp {
-            Some(tcp) => Manner {
-                keyed: tcp.key.is_some(),
-                ttl: tcp::ttl(tcp),
-            },
-            None => Manner {
-                keyed: self.choice.key.is_some(),
-                ttl: tcp::MESH,
-            },
-        }
+        tcp::manner_of(&self.choice, peer)
     }
 
     /// How the kernel reaches a next hop; `None` where it does not, or was not asked.

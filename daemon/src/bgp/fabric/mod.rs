@@ -35,7 +35,7 @@ use crate::backend::{Local, Remote};
 use crate::bgp::transport::{DialError, Dialing, Door};
 use crate::config::BgpChoice;
 
-pub(crate) use inspect::{Kind, Manner};
+pub(crate) use inspect::Kind;
 pub(crate) use past::Past;
 pub(crate) use sync::Held;
 pub(crate) use wishes::Wish;
@@ -214,9 +214,7 @@ impl Fabric {
     /// The peers that were connected in another manner under these settings. Those that are to have no session stay alone.
     fn peers_connected_otherwise(&self, before: &BgpChoice, now: Instant) -> Vec<PeerName> {
         let differs = |peer: &PeerView<'_>| {
-            let guest = peer.dynamic.then_some(peer.config.address);
-            let manner = |choice| tcp::manner(choice, peer.name, guest);
-            !peer.held && manner(before) != manner(&self.choice)
+            tcp::manner_of(before, peer) != tcp::manner_of(&self.choice, peer)
         };
         let peers = self.speaker.peers(now).filter(differs);
         peers.map(|peer| peer.name.clone()).collect()

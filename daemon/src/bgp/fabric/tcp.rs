@@ -2,8 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use bgp::Prefix;
-use bgp::speaker::PeerName;
+use bgp::speaker::{PeerName, PeerView};
 use ipnetwork::IpNetwork;
 
 use crate::bgp::transport::{ANYWHERE, Dialing, Door, Guest, Key, Ttl};
@@ -12,7 +11,7 @@ use crate::config::{self, BgpChoice, Secret, TcpChoice};
 use super::prefix::network_of;
 
 /// Nodes may be behind routers.
-pub(super) const MESH: Ttl = Ttl::Hops(64);
+const MESH: Ttl = Ttl::Hops(64);
 
 /// How a peer is connected to: as the configuration says, else as nodes of the mesh are.
 pub(super) fn dialing(choice: &BgpChoice, name: &PeerName, address: IpAddr) -> Dialing {
@@ -28,20 +27,25 @@ pub(super) fn dialing(choice: &BgpChoice, name: &PeerName, address: IpAddr) -> D
 
 /// What a connection is like, whoever makes it. Under another one it has to be made anew.
 #[derive(PartialEq, Eq)]
-pub(super) struct Manner {
+pub(crate) struct Manner {
+    /// Our end of connections that we make, if it is not the kernel's choice.
     source: Option<IpAddr>,
-    ttl: Ttl,
-    key: Option<Key>,
+    /// How far packets go, and from how far they may come.
+    pub(crate) ttl: Ttl,
+    /// What they are signed with.
+    pub(crate) key: Option<Key>,
+}
+
+/// What the connection with a peer is like.
+pub(super) fn manner_of(choice: &BgpChoice, peer: &PeerView<'_>) -> Manner {
+    let guest = peer.dynamic.then_some(peer.config.address);
+    manner(choice, peer.name, guest)
 }
 
 /// As the configuration says of the peer, or of the range from which it connected as a guest; else as in the mesh.
-pub(super) fn manner(choice: &BgpChoice, name: &PeerName, guest: Option<IpAddr>) -> Manner {
-    let range = || {
-        let host = Prefix::host(guest?);
-        let mut ranges = choice.listen.iter();
-        ranges.find(|one| one.range.range.covers(host))
-    };
-    let tcp = configured(choice, name).or_else(|| Some(&range()?.tcp));
+fn manner(choice: &BgpChoice, name: &PeerName, guest: Option<IpAddr>) -> Manner {
+    let range = || Some(&choice.range(guest?)?.tcp);
+    let tcp = configured(choice, name).or_else(range);
     Manner {
         source: tcp.and_then(|tcp| tcp.source),
         ttl: tcp.map_or(MESH, ttl),
@@ -50,8 +54,7 @@ pub(super) fn manner(choice: &BgpChoice, name: &PeerName, guest: Option<IpAddr>)
 }
 
 fn configured<'a>(choice: &'a BgpChoice, name: &PeerName) -> Option<&'a TcpChoice> {
-    let mut peers = choice.peers.iter();
-    peers.find(|one| one.name == name.0).map(|one| &one.tcp)
+    choice.peer(&name.0).map(|one| &one.tcp)
 }
 
 /// Who may connect to us: the nodes at these addresses, peers of the configuration, and ranges.
@@ -78,7 +81,7 @@ pub(super) fn door(choice: &BgpChoice, nodes: impl Iterator<Item = IpAddr>) -> D
 }
 
 /// How far packets of such connections go.
-pub(super) fn ttl(tcp: &TcpChoice) -> Ttl {
+fn ttl(tcp: &TcpChoice) -> Ttl {
     match tcp.ttl {
         config::Ttl::Hops(hops) => Ttl::Hops(hops),
         config::Ttl::Security(hops) => Ttl::Security(hops),

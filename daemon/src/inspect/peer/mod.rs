@@ -107,6 +107,7 @@ impl PeerDetail {
         let ago = |at| seen.now.saturating_duration_since(at).as_secs();
         let agreed = view.session.map(|(_, agreed)| agreed);
         let external = config.asn != fabric.choice().asn;
+        let manner = fabric.manner(view);
         PeerDetail {
             row: row(fabric, view),
             kind: words::kind(fabric, view),
@@ -133,7 +134,7 @@ impl PeerDetail {
             families: config.families.iter().map(|one| one.to_string()).collect(),
             agreed_families: agreed.map(words::families).unwrap_or_default(),
             graceful_restart: words::graceful_restart(fabric, view),
-            protection: words::protection(fabric.manner(view)),
+            protection: words::protection(manner.key.as_ref(), manner.ttl),
             import: policy::import(&config.import, external),
             export: policy::export(config.export.as_ref(), external),
             max_prefixes: config.max_prefixes.as_ref().map(words::max_prefixes),

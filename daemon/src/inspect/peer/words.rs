@@ -4,15 +4,15 @@ use bgp::peer::Next;
 use bgp::session::Agreed;
 use bgp::speaker::{MaxPrefixes, PeerView};
 
-use crate::bgp::fabric::{Fabric, Kind, Manner};
-use crate::bgp::transport::Ttl;
+use crate::bgp::fabric::{Fabric, Kind};
+use crate::bgp::transport::{Key, Ttl};
 
 use super::super::rib::InFabric;
 
 pub(super) fn kind(fabric: &Fabric, view: &PeerView<'_>) -> String {
     match fabric.kind(view) {
         Kind::Node => "a node of the mesh, by its lease".to_owned(),
-        Kind::Configured(_) => "a peer of the settings".to_owned(),
+        Kind::Configured => "a peer of the settings".to_owned(),
         Kind::Guest(Some(listen)) => format!(
             "connected from {}, a peer while the session lasts",
             listen.range.range
@@ -26,7 +26,7 @@ pub(super) fn next(seen: &InFabric<'_>, view: &PeerView<'_>) -> Option<String> {
     let within = |at| span(u64::from(seen.now < at) + seconds(at, seen));
     let why_awaited = match seen.fabric.kind(view) {
         Kind::Node => "of two nodes the one with the lower address connects",
-        Kind::Configured(_) => "the settings have passive = true",
+        Kind::Configured => "the settings have passive = true",
         Kind::Guest(_) => "it is in a range of [[bgp.listen]]",
     };
     Some(match view.next {
@@ -125,12 +125,12 @@ pub(super) fn graceful_restart(fabric: &Fabric, view: &PeerView<'_>) -> String {
 }
 
 /// Never the key itself.
-pub(super) fn protection(manner: Manner) -> Vec<String> {
-    let key = match manner.keyed {
-        true => "TCP MD5 password (RFC 2385)",
-        false => "no password",
+pub(super) fn protection(key: Option<&Key>, ttl: Ttl) -> Vec<String> {
+    let key = match key {
+        Some(_) => "TCP MD5 password (RFC 2385)",
+        None => "no password",
     };
-    let ttl = match manner.ttl {
+    let ttl = match ttl {
         Ttl::Security(1) => "GTSM: on our link (RFC 5082)".to_owned(),
         Ttl::Security(hops) => format!("GTSM: at most {hops} hops away (RFC 5082)"),
         Ttl::Hops(1) => "on our link: TTL 1".to_owned(),
@@ -191,12 +191,9 @@ mod tests {
 
     #[test]
     fn a_password_is_named_and_never_shown() {
-        let manner = Manner {
-            keyed: true,
-            ttl: Ttl::Security(2),
-        };
+        let key = Key::new(b"secret").ok();
         assert_eq!(
-            protection(manner),
+            protection(key.as_ref(), Ttl::Security(2)),
             [
                 "TCP MD5 password (RFC 2385)",
                 "GTSM: at most 2 hops away (RFC 5082)"
