@@ -35,7 +35,6 @@ pub(crate) async fn run<S: LeaseStore>(settings: Settings<S>) -> anyhow::Result<
         health::listen(address, requests_in).await?;
     }
     let started = Instant::now();
-    memory::give_back();
     let Some(up) = start_up_or_end(config, &store, (&mut signals, &mut requests)).await? else {
         return Ok(());
     };

@@ -218,7 +218,6 @@ impl<S: LeaseStore> Driver<S> {
         self.listening = true;
         self.reader.listen()?;
         self.tell(Input::Doubt);
-        memory::give_back();
         self.outside = Outside::open(&self.config, self.agent.local());
         self.tend_outside();
         memory::give_back();
