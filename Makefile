@@ -29,7 +29,7 @@ CARGO_FUZZ := 0.13.2
 # How long each target of the fuzzer runs.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo build test check fmt clippy doc deny bench fuzz release static dist deb image install test-deb test-image clean
+.PHONY: help demo build test check fmt clippy doc deny bench fuzz release static dist deb image install test-deb test-go test-image clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -48,9 +48,16 @@ test: ## Run every test (as root)
 	@[ "$$(id -u)" = 0 ] || { echo "make test: the tests make network namespaces: run it as root" >&2; exit 1; }
 	cargo build --locked --package twill --package cni
 	TWILL_BIN=$(DEBUG) TWILL_CNI_BIN=$(DEBUG)-cni cargo test --locked --workspace
+	@if command -v go >/dev/null; then $(MAKE) --no-print-directory test-go; \
+	else echo "make test: LEFT OUT for want of Go: libcni's tool and flannel's CNI plugin. Install Go 1.24 or newer, then make test-go"; fi
 	cargo test --locked --manifest-path fuzz/Cargo.toml --no-default-features
 	deploy/test $(dir $(DEBUG))
 	deploy/debian/test $(dir $(DEBUG))
+
+test-go: ## Run the tests that need Go alone: libcni's tool, flannel's CNI plugin (as root)
+	@scripts/install-deps build lab test cni-go
+	cargo build --locked --package twill --package cni
+	TWILL_BIN=$(DEBUG) TWILL_CNI_BIN=$(DEBUG)-cni cargo test --locked --package netns-tests --test cni -- --ignored
 
 test-deb: ## Test the installation and the Debian package alone (as root)
 	@scripts/install-deps build lab test

@@ -1,6 +1,8 @@
-//! The control socket: a client sends the name of a topic and a newline, and
-//! gets a JSON document. All that can be changed through it is which settings
-//! are followed: by reading them again from where they come from.
+//! The control socket: a client sends one line, the name of a topic and for some
+//! of them arguments in JSON, and gets a JSON document. Nothing that is set can be
+//! changed through it. It can have the settings read again from where they come
+//! from, and what BGP does until the daemon ends: tell routes again, end a
+//! session and begin another, drain.
 
 use std::fs::{self, Permissions};
 use std::io::{self, BufReader, Read, Write};
@@ -17,7 +19,7 @@ use tracing::debug;
 
 mod topic;
 
-pub(crate) use topic::Topic;
+pub(crate) use topic::{LONGEST_REASON, OfPeer, OfRib, Order, Side, Topic};
 
 /// A question and where its answer goes.
 #[derive(Debug)]
@@ -54,7 +56,8 @@ pub(crate) async fn ask(requests: &mpsc::Sender<Request>, topic: Topic) -> Optio
 const CLIENTS: usize = 16;
 /// A client that is slower is not served.
 const PATIENCE: Duration = Duration::from_secs(5);
-const LONGEST_QUESTION: u64 = 256;
+/// A peer's name and a reason fit, also where JSON needs six octets for one.
+const LONGEST_QUESTION: u64 = 4096;
 
 /// The socket's file, removed with the daemon.
 pub(crate) struct SocketFile(PathBuf);
@@ -116,8 +119,8 @@ async fn converse(mut stream: UnixStream, requests: &mpsc::Sender<Request>) -> i
     let mut reader = tokio::io::BufReader::new((&mut stream).take(LONGEST_QUESTION));
     timeout(PATIENCE, reader.read_until(b'\n', &mut question)).await??;
     let text = match Topic::asked(&question) {
-        None => error_text("unknown topic"),
-        Some(topic) => match ask(requests, topic).await {
+        Err(why) => error_text(&why),
+        Ok(topic) => match ask(requests, topic).await {
             None => error_text("the daemon does not answer"),
             Some(answer) => answer.text,
         },
@@ -131,7 +134,7 @@ fn error_text(why: &str) -> String {
 }
 
 /// Asks the daemon with this run directory; `None` when none runs.
-pub(crate) fn ask_daemon(run_dir: &Path, topic: Topic) -> anyhow::Result<Option<String>> {
+pub(crate) fn ask_daemon(run_dir: &Path, topic: &Topic) -> anyhow::Result<Option<String>> {
     let path = socket_path(run_dir);
     let mut stream = match std::os::unix::net::UnixStream::connect(&path) {
         Ok(stream) => stream,
@@ -146,7 +149,7 @@ pub(crate) fn ask_daemon(run_dir: &Path, topic: Topic) -> anyhow::Result<Option<
         Err(error) => anyhow::bail!("cannot ask the daemon at {}: {error}", path.display()),
     };
     stream.set_read_timeout(Some(PATIENCE * 2))?;
-    writeln!(stream, "{}", topic.name())?;
+    writeln!(stream, "{}", topic.line())?;
     let mut text = String::new();
     BufReader::new(stream).read_to_string(&mut text)?;
     if text.is_empty() {

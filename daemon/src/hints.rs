@@ -98,7 +98,7 @@ mod tests {
         let change = Change::PutDevice {
             name: "flannel.1".to_owned(),
             have: None,
-            want: device(1),
+            want: Box::new(device(1)),
         };
         let refusal = Refusal {
             index: 0,

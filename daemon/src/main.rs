@@ -13,6 +13,7 @@ mod health;
 mod hints;
 mod inspect;
 mod locks;
+mod memory;
 mod notify;
 mod outside;
 mod passed_over;

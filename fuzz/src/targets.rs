@@ -100,10 +100,15 @@ pub fn subnet_env(data: &[u8]) {
     }
 }
 
-/// What a client of the control socket says.
+/// What a client of the control socket says. What was read means the same when it is written and read again.
 pub fn control_question(data: &[u8]) {
-    if let Some(topic) = Topic::asked(data) {
-        assert_eq!(data.trim_ascii(), topic.name().as_bytes());
+    match Topic::asked(data) {
+        Ok(topic) => {
+            let line = topic.line();
+            assert!(!line.contains('\n'), "{line:?}");
+            assert_eq!(Topic::asked(line.as_bytes()), Ok(topic));
+        }
+        Err(refused) => is_short(&refused),
     }
 }
 

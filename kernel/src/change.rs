@@ -23,8 +23,8 @@ pub enum Change {
     /// `have`.
     PutDevice {
         name: String,
-        have: Option<VxlanDevice>,
-        want: VxlanDevice,
+        have: Option<Box<VxlanDevice>>,
+        want: Box<VxlanDevice>,
     },
     /// Delete the device.
     RemoveDevice { name: String },

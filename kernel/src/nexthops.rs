@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use dense::DenseMap;
+
 use crate::entry::{GroupName, HopName, Nexthop, NexthopId};
 
 /// Our ids lie in this range, away from the small numbers that the kernel and
@@ -15,7 +17,7 @@ const IDS: u32 = 0x1000_0000;
 
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Nexthops {
-    hops: BTreeMap<HopName, NexthopId>,
+    hops: DenseMap<HopName, NexthopId>,
     groups: BTreeMap<GroupName, Group>,
     /// Objects of ours that no name has yet.
     orphans: BTreeMap<Nexthop, BTreeSet<NexthopId>>,

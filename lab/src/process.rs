@@ -1,7 +1,7 @@
 //! Long-lived processes in namespaces: daemons and etcd members.
 
 use crate::error::{LabError, Result};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -63,6 +63,14 @@ impl Process {
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill(self.nix_pid(), signal).map_err(|errno| LabError::System {
             what: format!("send {signal} to {}", self.name),
+            source: errno.into(),
+        })
+    }
+
+    /// Sends a signal to it and to all that it has started: the process group that [`crate::Namespace::command`] gave it.
+    pub fn signal_group(&self, signal: Signal) -> Result<()> {
+        killpg(self.nix_pid(), signal).map_err(|errno| LabError::System {
+            what: format!("send {signal} to the process group of {}", self.name),
             source: errno.into(),
         })
     }

@@ -20,23 +20,29 @@
 //! | `tests/startup_errors.rs` | Does each thing that keeps a daemon from its work say so, and what to do? |
 //! | `tests/crowd.rs` | Do daemons that start at once all get a block? |
 //! | `tests/commands.rs` | Do the commands say and do what they promise? |
+//! | `tests/bgp/` | Do Twill, BIRD, FRR, GoBGP, ExaBGP and OpenBGPD understand each other, and is a packet lost? |
 //! | `tests/cni/` | Does twill-cni give pods a network, keep to the specification, and survive kills? |
+//! | `tests/cri/` | Do pods of a real containerd, driven as a kubelet does, get their network and leave nothing? |
 //! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |
 //!
-//! The benchmarks, `cargo bench -p netns-tests --bench NAME`: `scale`, `crowd`, `latency`, `idle`, `repair`, `cni`.
+//! The benchmarks, `cargo bench -p netns-tests --bench NAME`: `scale`, `crowd`, `latency`, `idle`, `repair`, `cni`, `bgp`.
 //!
 //! They run the twill binary and look with `ip -j` and with packets; they know the inside of no crate. All of them need
 //! root, and fail without it.
 
 mod binary;
+mod cri;
 mod flannel;
 pub mod histories;
 pub mod measure;
 mod network;
+pub mod peers;
 mod plane;
+pub mod raw_bgp;
 mod runtime;
 
 pub use binary::{twill, twill_cni};
+pub use cri::{Containerd, PodPort, Sandbox};
 pub use flannel::{PREFIX, config, subnet_key};
 pub use network::{PodNetwork, READY, block_routes};
 pub use plane::{data_plane, metric};

@@ -132,10 +132,12 @@ impl PluginNode {
 
     /// The names of the attachments' records.
     pub fn held(&self) -> Vec<String> {
-        let boots = std::fs::read_dir(self.state())
-            .into_iter()
-            .flatten()
-            .flatten();
+        Self::records(&self.state())
+    }
+
+    /// The same of a state directory that is elsewhere.
+    pub fn records(state: &Path) -> Vec<String> {
+        let boots = std::fs::read_dir(state).into_iter().flatten().flatten();
         let files = boots
             .filter_map(|boot| std::fs::read_dir(boot.path()).ok())
             .flatten()

@@ -34,10 +34,11 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn crates_know_only_what_the_architecture_lets_them_know() {
-    let allowed: [(&str, &[&str]); 8] = [
+    let allowed: [(&str, &[&str]); 9] = [
         ("cni", &[]),
-        ("bgp", &[]),
-        ("kernel", &[]),
+        ("dense", &[]),
+        ("bgp", &["dense"]),
+        ("kernel", &["dense"]),
         ("subnet-alloc", &[]),
         ("vxlan", &["kernel"]),
         ("lab", &[]),
@@ -75,4 +76,17 @@ fn planning_has_no_runtime_and_stores_no_netlink() {
         );
         assert!(!dependencies["twill"].contains(library), "twill: {library}");
     }
+}
+
+#[test]
+fn the_speaker_is_pure_and_the_codec_of_the_simulated_peers_reads_nothing_in_a_daemon() {
+    let dependencies = dependencies();
+    for library in ["tokio", "socket2", "netlink-sys", "rtnetlink"] {
+        assert!(!dependencies["bgp"].contains(library), "bgp: {library}");
+    }
+    let users = dependencies
+        .iter()
+        .filter(|(_, all)| all.contains("zettabgp"));
+    let users: Vec<&str> = users.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(users, ["netns-tests"]);
 }

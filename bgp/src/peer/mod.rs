@@ -66,6 +66,23 @@ pub enum Output {
     Failed(Direction, Cause),
 }
 
+/// What has to happen for a session to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// An operator has to want one.
+    Wanted,
+    /// That time has to come, and with `None` an operator: there were too many prefixes.
+    Released(Option<Instant>),
+    /// Nothing: there is a connection.
+    Connected,
+    /// We connect at that time.
+    Connect(Instant),
+    /// We are connecting.
+    Connecting,
+    /// The peer has to connect.
+    Awaited,
+}
+
 /// Why there may be no session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Held {
@@ -161,6 +178,18 @@ impl Peer {
     /// Whether there may be no session: an operator's doing, or a limit that was passed.
     pub fn is_held(&self) -> bool {
         self.held != Held::No
+    }
+
+    /// What has to happen for a session to come.
+    pub fn next(&self) -> Next {
+        match (&self.held, self.dial.poll_timeout()) {
+            (Held::Shut, _) => Next::Wanted,
+            (Held::Down(until), _) => Next::Released(*until),
+            _ if !self.links.is_empty() => Next::Connected,
+            (Held::No, Some(at)) => Next::Connect(at),
+            (Held::No, None) if self.dial.is_connecting() => Next::Connecting,
+            (Held::No, None) => Next::Awaited,
+        }
     }
 
     /// When the session came up.

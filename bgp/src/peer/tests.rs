@@ -225,6 +225,28 @@ fn a_second_connection_right_after_the_first_is_up_changes_nothing() {
     }
 }
 
+/// Its OPEN and the NOTIFICATION that gives it up come in one segment, as those of BIRD do.
+#[test]
+fn a_second_connection_that_ends_in_the_same_breath_leaves_nothing_behind() {
+    let mut pair = Pair::new([false, false]);
+    let first = pair.connect(0);
+    pair.settle();
+    pair.ends[1] = started(2, 1, false, pair.now);
+    let second = pair.connect(1);
+    let mut said = std::iter::from_fn(|| pair.ends[1].poll_output());
+    let open = said.find_map(|output| match output {
+        Output::Send(_, bytes) => Some(bytes),
+        _ => None,
+    });
+    let gives_up = encode_notification(&Notification::cease(Cease::Collision));
+    let both = [open.unwrap().as_ref(), &gives_up].concat();
+    pair.ends[0].handle_input(second, Input::Bytes(&both), pair.now);
+    assert_eq!(pair.ends[0].state(), Some(State::Established));
+    pair.ends[0].handle_input(first, Input::Closed, pair.now);
+    assert_eq!(pair.ends[0].state(), None);
+    assert!(pair.ends[0].poll_timeout().is_some(), "it tries again");
+}
+
 #[test]
 fn a_peer_that_comes_back_while_its_old_session_looks_alive_is_taken_as_restarted() {
     let mut pair = Pair::new([true, false]);

@@ -1,12 +1,13 @@
 //! What we tell a peer: the Adj-RIB-Out as a function of what is used.
 
+use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::family::Family;
 use crate::ident::{Asn, Peering};
 use crate::policy::clause::{Actions, Learned, Policy, insert};
 use crate::prefix::Prefix;
-use crate::rib::{Path, PeerId, Surroundings};
+use crate::rib::{Path, Surroundings};
 use crate::wire::{Attributes, Community, NextHop, Rules};
 
 /// Our addresses, as next hops.
@@ -47,6 +48,51 @@ pub struct Exporter {
     pub drain: bool,
 }
 
+/// Why a peer is not told about a prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Untold {
+    /// There is no session.
+    NoSession,
+    /// No path of the prefix is used.
+    NothingUsed,
+    /// The used path is the peer's own.
+    FromIt,
+    /// The family is not exchanged in the session.
+    Family,
+    /// The community NO_ADVERTISE.
+    NoAdvertise,
+    /// The community NO_EXPORT, or the one for confederations, and an external peer.
+    NoExport,
+    /// From one internal peer to another: we are no route reflector (RFC 4271 section 9.2.1).
+    Internal,
+    /// An external peer without an export policy (RFC 8212).
+    NoPolicy,
+    /// No clause of the export policy takes it, or one refuses it.
+    Policy,
+    /// A default route that no clause names.
+    DefaultRoute,
+    /// We have no address of the family to name as the next hop.
+    NoAddress,
+}
+
+impl Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Untold::NoSession => "there is no session",
+            Untold::NothingUsed => "no path of it is used",
+            Untold::FromIt => "the path that is used comes from this peer",
+            Untold::Family => "its family is not exchanged in this session",
+            Untold::NoAdvertise => "it has the community no-advertise",
+            Untold::NoExport => "it has the community no-export, and the peer is in another AS",
+            Untold::Internal => "it comes from an internal peer, and this is one, too (RFC 4271)",
+            Untold::NoPolicy => "the external peer has no export policy (RFC 8212)",
+            Untold::Policy => "the export policy does not take it",
+            Untold::DefaultRoute => "a default route is told only where the policy names it",
+            Untold::NoAddress => "this node has no address of its family to be its next hop",
+        })
+    }
+}
+
 /// Which clause takes a route, and for which kind of source: routes with the same attributes and the same plan are told with
 /// the same attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,25 +102,42 @@ pub struct Plan {
 }
 
 impl Exporter {
-    /// Whether the route is told, and by which plan.
-    pub fn plan(&self, prefix: Prefix, path: &Path, around: &Surroundings) -> Option<Plan> {
+    /// By which plan the route is told, or why it is not.
+    pub fn plan(&self, prefix: Prefix, path: &Path, around: &Surroundings) -> Result<Plan, Untold> {
         let said = &path.known.attributes;
-        let learned = match path.from {
-            PeerId::SELF => Learned::Here,
-            from => Learned::From(around.source(from)?.peering?),
+        let learned = match around.source(path.from).map(|source| source.peering) {
+            Some(None) => Learned::Here,
+            Some(Some(peering)) => Learned::From(peering),
+            None => return Err(Untold::NothingUsed),
         };
-        if !self.rules.families.has(prefix.family()) || said.has(Community::NO_ADVERTISE) {
-            return None;
-        }
         let external = self.rules.peering == Peering::External;
         let stays_inside =
             said.has(Community::NO_EXPORT) || said.has(Community::NO_EXPORT_SUBCONFED);
-        if (external && stays_inside) || (!external && learned == Learned::From(Peering::Internal))
-        {
-            return None;
+        if !self.rules.families.has(prefix.family()) {
+            Err(Untold::Family)
+        } else if said.has(Community::NO_ADVERTISE) {
+            Err(Untold::NoAdvertise)
+        } else if external && stays_inside {
+            Err(Untold::NoExport)
+        } else if !external && learned == Learned::From(Peering::Internal) {
+            Err(Untold::Internal)
+        } else {
+            self.choose_clause(prefix, said, learned)
         }
-        let (clause, _) = self.policy.as_ref()?.judge(prefix, said, learned)?;
-        Some(Plan { clause, learned })
+    }
+
+    fn choose_clause(
+        &self,
+        prefix: Prefix,
+        said: &Attributes,
+        learned: Learned,
+    ) -> Result<Plan, Untold> {
+        let policy = self.policy.as_ref().ok_or(Untold::NoPolicy)?;
+        match policy.judge(prefix, said, learned) {
+            Some((clause, _)) => Ok(Plan { clause, learned }),
+            None if prefix.is_default() => Err(Untold::DefaultRoute),
+            None => Err(Untold::Policy),
+        }
     }
 
     /// What is said about routes with these attributes; `None`: we have no address to name as their next hop.
@@ -136,7 +199,7 @@ mod tests {
     use super::*;
     use crate::family::Families;
     use crate::ident::RouterId;
-    use crate::rib::{Known, Source};
+    use crate::rib::{Known, PeerId, Source};
     use crate::wire::{AsPath, ExtendedCommunity};
 
     fn exporter(peering: Peering) -> Exporter {
@@ -194,7 +257,7 @@ mod tests {
 
     fn told(exporter: &Exporter, prefix: &str, path: &Path) -> Option<Attributes> {
         let prefix: Prefix = prefix.parse().unwrap();
-        let plan = exporter.plan(prefix, path, &around())?;
+        let plan = exporter.plan(prefix, path, &around()).ok()?;
         exporter.attributes(&path.known.attributes, plan, prefix.family())
     }
 
@@ -226,6 +289,30 @@ mod tests {
                 .to_string(),
             "10.99.0.1"
         );
+    }
+
+    #[test]
+    fn what_is_not_told_has_a_reason() {
+        let why = |exporter: &Exporter, net: &str, path: &Path| {
+            let prefix: Prefix = net.parse().unwrap();
+            exporter.plan(prefix, path, &around()).unwrap_err()
+        };
+        let unset = Exporter {
+            policy: None,
+            ..exporter(Peering::External)
+        };
+        let own = Exporter {
+            policy: Some(Policy::originated()),
+            ..exporter(Peering::External)
+        };
+        let mut v4_only = own.clone();
+        v4_only.rules.families = Families::IPV4;
+        assert_eq!(why(&unset, NET, &path(0)), Untold::NoPolicy);
+        assert_eq!(why(&own, NET, &path(1)), Untold::Policy);
+        assert_eq!(why(&own, "0.0.0.0/0", &path(0)), Untold::DefaultRoute);
+        assert_eq!(why(&v4_only, "fd00::/64", &path(0)), Untold::Family);
+        let internal = exporter(Peering::Internal);
+        assert_eq!(why(&internal, NET, &path(2)), Untold::Internal);
     }
 
     #[test]

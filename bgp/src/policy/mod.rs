@@ -9,6 +9,6 @@ mod import;
 mod prefixes;
 
 pub use clause::{Actions, AnyCommunity, Clause, Learned, Match, Policy};
-pub use export::{Exporter, OwnHops, Plan};
+pub use export::{Exporter, OwnHops, Plan, Untold};
 pub use import::{Guard, Import, Judge, MeshImport};
 pub use prefixes::{PrefixList, PrefixRule, PrefixSet};

@@ -116,6 +116,22 @@ impl PrefixList {
     }
 }
 
+impl PrefixList {
+    /// The rules, in the order of their prefixes.
+    pub fn iter(&self) -> impl Iterator<Item = PrefixRule> + '_ {
+        let rules = self.rules.iter();
+        rules.flat_map(|(prefix, ranges)| {
+            let prefix = *prefix;
+            let rule = move |(min, max): &(u8, u8)| PrefixRule {
+                prefix,
+                min: *min,
+                max: *max,
+            };
+            ranges.iter().map(rule)
+        })
+    }
+}
+
 impl FromIterator<PrefixRule> for PrefixList {
     fn from_iter<I: IntoIterator<Item = PrefixRule>>(rules: I) -> PrefixList {
         let mut list = PrefixList::default();

@@ -262,32 +262,53 @@ impl Rib {
         }
     }
 
-    /// All paths of a prefix, which is used, and why another is not. `None` where nothing is known.
-    pub fn explain(&self, prefix: Prefix) -> Option<Explanation> {
-        let paths = match prefix {
+    /// All paths of a prefix; none where nothing is known.
+    pub fn paths(&self, prefix: Prefix) -> &[Path] {
+        match prefix {
             Prefix::V4(prefix) => self.v4.paths(prefix),
             Prefix::V6(prefix) => self.v6.paths(prefix),
-        };
-        let family = prefix.family();
+        }
+    }
+
+    /// All paths of a prefix, which is used, and why another is not. `None` where nothing is known.
+    pub fn explain(&self, prefix: Prefix) -> Option<Explanation> {
+        let (paths, family) = (self.paths(prefix), prefix.family());
         (!paths.is_empty()).then(|| explain::explain(prefix, family, paths, &self.around))
     }
 
-    /// The next prefixes of a family behind `after`, in order.
-    pub fn after(
-        &self,
-        family: Family,
-        after: Option<Prefix>,
-    ) -> Box<dyn Iterator<Item = Prefix> + '_> {
-        match (family, after) {
-            (Family::Ipv4, Some(Prefix::V4(after))) => {
-                Box::new(self.v4.after(Some(after)).map(|(p, _)| p.into()))
-            }
-            (Family::Ipv6, Some(Prefix::V6(after))) => {
-                Box::new(self.v6.after(Some(after)).map(|(p, _)| p.into()))
-            }
-            (Family::Ipv4, _) => Box::new(self.v4.after(None).map(|(p, _)| p.into())),
-            (Family::Ipv6, _) => Box::new(self.v6.after(None).map(|(p, _)| p.into())),
+    /// The longest known prefix that `prefix` is a part of, or is itself, and whose paths are such.
+    pub fn covering(&self, prefix: Prefix, is_such: impl Fn(&[Path]) -> bool) -> Option<Prefix> {
+        let lengths = (0..=prefix.length()).rev();
+        let mut cuts = lengths.map(|length| prefix.shortened(length));
+        cuts.find(|cut| {
+            let paths = self.paths(*cut);
+            !paths.is_empty() && is_such(paths)
+        })
+    }
+
+    /// The used paths of a prefix of either family.
+    pub fn used(&self, prefix: Prefix) -> Chosen {
+        match prefix {
+            Prefix::V4(prefix) => self.chosen(prefix),
+            Prefix::V6(prefix) => self.chosen(prefix),
         }
+    }
+
+    /// The prefixes behind `after` with all their paths, in order: IPv4, then IPv6. From the first where it is `None`.
+    pub fn after(&self, after: Option<Prefix>) -> impl Iterator<Item = (Prefix, &[Path])> {
+        let v4 = match after {
+            None => Some(None),
+            Some(Prefix::V4(after)) => Some(Some(after)),
+            Some(Prefix::V6(_)) => None,
+        };
+        let v6 = match after {
+            Some(Prefix::V6(after)) => Some(after),
+            _ => None,
+        };
+        let v4 = v4.into_iter().flat_map(|after| self.v4.after(after));
+        let v4 = v4.map(|(prefix, paths)| (prefix.into(), paths));
+        let v6 = self.v6.after(v6);
+        v4.chain(v6.map(|(prefix, paths)| (prefix.into(), paths)))
     }
 
     /// The used paths of a prefix.

@@ -1,9 +1,9 @@
 //! All paths of one family by prefix, and which of them are used.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::Arc;
+
+use dense::DenseMap;
 
 use crate::prefix::Net;
 use crate::rib::decision::{Contender, contenders, decide};
@@ -83,14 +83,14 @@ pub enum Touch {
 /// All paths of one family by prefix, and which of them are used.
 #[derive(Debug)]
 pub struct Table<P> {
-    slots: BTreeMap<P, Slot>,
+    slots: DenseMap<P, Slot>,
     scratch: Vec<Contender>,
 }
 
 impl<P> Default for Table<P> {
     fn default() -> Table<P> {
         Table {
-            slots: BTreeMap::new(),
+            slots: DenseMap::default(),
             scratch: Vec::new(),
         }
     }
@@ -174,19 +174,17 @@ impl<P: Net> Table<P> {
         path: Path,
         around: &Surroundings,
     ) -> (Option<Path>, Option<Change<P>>) {
-        match self.slots.entry(prefix) {
-            Entry::Vacant(vacant) => {
-                let slot = vacant.insert(Slot::One(path));
-                (None, change(prefix, Chosen::None, slot.chosen(around)))
-            }
-            Entry::Occupied(mut occupied) => {
-                let slot = occupied.get_mut();
-                let old = slot.chosen(around);
-                let before = slot.put(path);
-                slot.choose(around, &mut self.scratch);
-                (before, change(prefix, old, slot.chosen(around)))
-            }
-        }
+        let place = self.slots.find(&prefix);
+        let Some(slot) = self.slots.at_mut(place) else {
+            let slot = Slot::One(path);
+            let change = change(prefix, Chosen::None, slot.chosen(around));
+            self.slots.put(place, prefix, slot);
+            return (None, change);
+        };
+        let old = slot.chosen(around);
+        let before = slot.put(path);
+        slot.choose(around, &mut self.scratch);
+        (before, change(prefix, old, slot.chosen(around)))
     }
 
     /// Takes a peer's path out: the path, and the change that it makes, if any.
@@ -196,20 +194,19 @@ impl<P: Net> Table<P> {
         from: PeerId,
         around: &Surroundings,
     ) -> (Option<Path>, Option<Change<P>>) {
-        let Entry::Occupied(mut occupied) = self.slots.entry(prefix) else {
+        let place = self.slots.find(&prefix);
+        let Some(slot) = self.slots.at_mut(place) else {
             return (None, None);
         };
-        let old = occupied.get().chosen(around);
-        if let Slot::One(path) = occupied.get() {
+        let old = slot.chosen(around);
+        if let Slot::One(path) = slot {
+            let path = path.clone();
             if path.from != from {
                 return (None, None);
             }
-            let Slot::One(path) = occupied.remove() else {
-                return (None, None);
-            };
+            self.slots.take(place);
             return (Some(path), change(prefix, old, Chosen::None));
         }
-        let slot = occupied.get_mut();
         let taken = slot.take(from);
         slot.choose(around, &mut self.scratch);
         (taken, change(prefix, old, slot.chosen(around)))

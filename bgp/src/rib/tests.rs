@@ -206,6 +206,24 @@ fn equally_good_paths_are_used_together_up_to_the_limit() {
 }
 
 #[test]
+fn the_longest_prefix_that_covers_another_is_found_among_those_that_are_such() {
+    let mut rib = rib(1);
+    tell(&mut rib, "10.0.0.0/8", 1, attributes(1, &[65010]));
+    tell(&mut rib, "10.1.0.0/16", 2, attributes(2, &[65010]));
+    let covering = |text: &str, from: u16| {
+        let asked: Prefix = text.parse().unwrap();
+        let is_such = |paths: &[Path]| paths.iter().any(|path| path.from.0 == from || from == 0);
+        let found = rib.covering(asked, is_such);
+        found.map(|prefix| prefix.to_string()).unwrap_or_default()
+    };
+    assert_eq!(covering("10.1.2.3/32", 0), "10.1.0.0/16");
+    assert_eq!(covering("10.1.0.0/16", 0), "10.1.0.0/16");
+    assert_eq!(covering("10.1.2.3/32", 1), "10.0.0.0/8");
+    assert_eq!(covering("10.0.0.0/7", 0), "");
+    assert_eq!(covering("::1/128", 0), "");
+}
+
+#[test]
 fn a_refused_path_is_kept_explained_and_never_used() {
     let mut rib = rib(1);
     let mut refused = path(&mut rib, 1, attributes(1, &[65010]));

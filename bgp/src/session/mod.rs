@@ -143,10 +143,11 @@ impl Session {
         }
     }
 
-    /// Ends the session as the loser of two. What it wanted to say or tell is dropped: a KEEPALIVE would make the peer believe
-    /// that this one is up.
+    /// Ends the session as the loser of two. What it wanted to say or tell is dropped, but for its end if that has come
+    /// already: a KEEPALIVE would make the peer believe that this one is up.
     pub fn lose(&mut self, now: Instant) {
-        self.outputs.clear();
+        self.outputs
+            .retain(|output| matches!(output, Output::Ended(_)));
         self.stop(Notification::cease(Cease::Collision), now);
     }
 

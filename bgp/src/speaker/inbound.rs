@@ -7,7 +7,6 @@ use std::time::Instant;
 use crate::family::Family;
 use crate::peer::{self, ConnId, Connection, Direction};
 use crate::policy::Judge;
-use crate::prefix::Prefix;
 use crate::rib::{InRib, Known, Path, PeerId, Refusal, Source};
 use crate::session::{self, Agreed, Cause};
 use crate::speaker::Speaker;
@@ -73,14 +72,7 @@ impl Speaker {
     }
 
     fn dynamic_peer(&mut self, address: std::net::IpAddr, now: Instant) -> Option<PeerId> {
-        let host = Prefix::host(address);
-        let range = self
-            .config
-            .listen
-            .iter()
-            .find(|listen| listen.range.covers(host))?;
-        let mut config = range.peer.clone();
-        (config.address, config.passive) = (address, true);
+        let config = self.guest(address)?;
         let name = PeerName(address.to_string());
         self.set_peer(name.clone(), config, now);
         let id = *self.names.get(&name)?;

@@ -56,9 +56,12 @@ pub enum Input<'a> {
     SetPeer(PeerName, Box<PeerConfig>),
     /// One peer is gone, as a lease that went.
     RemovePeer(PeerName),
-    /// Asks a peer for its routes again.
+    /// Asks a peer for its routes again, where it takes that (RFC 2918).
     Refresh(PeerName),
-    /// Ends the session and makes another, on an operator's word (RFC 9003).
+    /// Tells a peer all its routes again.
+    TellAgain(PeerName),
+    /// Ends the session and makes another, on an operator's word (RFC 9003), also where there were too many prefixes. Nothing
+    /// happens to a peer that is shut.
     Reset(PeerName, String),
     /// Ends all sessions for good and tells the peers why (RFC 9003): none of them keeps our routes. To come back soon, close
     /// the connections instead and say nothing.
@@ -162,4 +165,22 @@ pub enum Event {
     Known(PeerId, PeerName),
     /// The peer is no more, and its number may be given to another.
     Forgotten(PeerId, PeerName),
+}
+
+impl Event {
+    /// The peer that it is about, if it is about one.
+    pub fn peer(&self) -> Option<PeerId> {
+        match self {
+            Event::Up(id)
+            | Event::Down { peer: id, .. }
+            | Event::Failed { peer: id, .. }
+            | Event::Faulty(id, _)
+            | Event::Synced(id, ..)
+            | Event::ManyPrefixes(id, _)
+            | Event::TooManyPrefixes(id, _)
+            | Event::Known(id, _)
+            | Event::Forgotten(id, _) => Some(*id),
+            Event::Stranger(_) | Event::TooLong(_) => None,
+        }
+    }
 }

@@ -126,6 +126,7 @@ impl Speaker {
             Input::SetPeer(name, config) => self.set_peer(name, *config, now),
             Input::RemovePeer(name) => self.remove_peer(&name, now),
             Input::Refresh(name) => self.ask_for_refresh(&name, now),
+            Input::TellAgain(name) => self.tell_all_again(&name),
             Input::Reset(name, text) => self.reset(&name, &text, now),
             Input::Stop(text) => self.stop(&text, now),
             Input::Drain(drain) => self.set_drain(drain),
@@ -181,7 +182,11 @@ impl Speaker {
     fn reset(&mut self, name: &PeerName, text: &str, now: Instant) {
         let why = Notification::administrative(Cease::Reset, text);
         if let Some(id) = self.names.get(name).copied() {
-            self.with_peer(id, now, |neighbour| neighbour.peer.reset(&why, now));
+            self.with_peer(id, now, |neighbour| {
+                if neighbour.config.shutdown.is_none() {
+                    neighbour.peer.reset(&why, now);
+                }
+            });
         }
     }
 

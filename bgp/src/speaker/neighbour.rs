@@ -11,7 +11,7 @@ use crate::policy::{Exporter, Judge};
 use crate::session::{Agreed, Cause, Terms};
 use crate::speaker::config::{Config, PeerConfig, PeerName};
 use crate::speaker::outbox::Outbox;
-use crate::wire::{Cease, GracefulRestart, Notification};
+use crate::wire::{Cease, GracefulRestart, Notification, Refresh, RefreshKind, encode_refresh};
 
 /// The shortest time between two refreshes that a peer begins.
 const REFRESH_PAUSE: Duration = Duration::from_secs(10);
@@ -113,6 +113,20 @@ impl Neighbour {
             *begun = Some(now);
         }
         may
+    }
+
+    /// Begins to tell it everything once more. Where it is asked for again before everything has been told, it is told from
+    /// the start, within the same marks.
+    pub(super) fn tell_again(&mut self, family: Family, marked: bool) {
+        let before = self.outbox.walk_of(family).is_some_and(|walk| walk.marked);
+        if marked && !before {
+            let begin = Refresh {
+                family,
+                kind: RefreshKind::Begin,
+            };
+            self.outbox.push_anyway(encode_refresh(begin).into());
+        }
+        self.outbox.walk(family, marked);
     }
 
     /// When the next of what is stale has to go.

@@ -101,6 +101,11 @@ impl Outbox {
         walk.is_some_and(|walk| walk.told.is_none_or(|told| told < prefix))
     }
 
+    /// Whether something has still to be said about the prefix, as far as it is known by prefix.
+    pub(super) fn waits_for(&self, prefix: Prefix) -> bool {
+        self.is_ahead(prefix) || self.dirty.contains(&prefix)
+    }
+
     /// Prefixes and octets that wait.
     pub(super) fn waiting(&self) -> (usize, usize) {
         (self.dirty.len(), self.queued)

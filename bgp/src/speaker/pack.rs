@@ -74,7 +74,7 @@ impl<'a, P: InRib> Packer<'a, P> {
 
     /// The plan by which a path is told, if it is.
     pub(super) fn plan(&self, prefix: P, path: Option<&Path>) -> Option<Plan> {
-        self.exporter.plan(prefix.into(), path?, self.around)
+        self.exporter.plan(prefix.into(), path?, self.around).ok()
     }
 
     /// Tells what became of a prefix to peers that were told what was there before.

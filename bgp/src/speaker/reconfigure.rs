@@ -1,6 +1,7 @@
 //! Another configuration, another set of peers, other routes of our own: each touches only what differs.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -38,6 +39,7 @@ impl Speaker {
         for (name, peer) in config.peers {
             self.set_peer(name, peer, now);
         }
+        self.reconfigure_guests(now);
         let ids: Vec<PeerId> = self.peers.keys().copied().collect();
         for id in ids {
             if other_identity {
@@ -48,6 +50,33 @@ impl Speaker {
             }
             self.regroup(id);
         }
+    }
+
+    /// Who connected from a range is what the range says, and no peer without one or where another has the address.
+    fn reconfigure_guests(&mut self, now: Instant) {
+        let guests = self.peers.values().filter(|n| n.dynamic);
+        let guests: Vec<(PeerName, IpAddr)> =
+            guests.map(|n| (n.name.clone(), n.config.address)).collect();
+        for (name, address) in guests {
+            let is_named = |n: &Neighbour| !n.dynamic && n.config.address == address;
+            let taken = self.peers.values().any(is_named);
+            match self.guest(address).filter(|_| !taken) {
+                Some(peer) => self.set_peer(name, peer, now),
+                None => self.remove_peer(&name, now),
+            }
+        }
+    }
+
+    /// What whoever connects from there is to us, if there is a range for it.
+    pub(super) fn guest(&self, address: IpAddr) -> Option<PeerConfig> {
+        let host = Prefix::host(address);
+        let mut ranges = self.config.listen.iter();
+        let range = ranges.find(|listen| listen.range.covers(host))?;
+        Some(PeerConfig {
+            address,
+            passive: true,
+            ..range.peer.clone()
+        })
     }
 
     fn set_identity(&mut self, config: &Config) {

@@ -83,21 +83,7 @@ impl Speaker {
             return;
         }
         match refresh.kind {
-            RefreshKind::Request => {
-                // Who asks again before it has been told everything is told from the start, within the same marks.
-                let marked = neighbour
-                    .outbox
-                    .walk_of(family)
-                    .is_some_and(|walk| walk.marked);
-                if enhanced && !marked {
-                    let begin = Refresh {
-                        kind: RefreshKind::Begin,
-                        ..refresh
-                    };
-                    neighbour.outbox.push_anyway(encode_refresh(begin).into());
-                }
-                neighbour.outbox.walk(family, enhanced);
-            }
+            RefreshKind::Request => neighbour.tell_again(family, enhanced),
             RefreshKind::Begin if enhanced && neighbour.may_begin_refresh(family, now) => {
                 let until = now + self.config.restart.sync_time;
                 self.rib.begin_round(id, family);
@@ -131,6 +117,20 @@ impl Speaker {
             self.with_peer(id, now, |neighbour| {
                 neighbour.peer.send(request.into(), now)
             });
+        }
+    }
+
+    /// Tells a peer all its routes again, with marks where it takes them (RFC 7313 section 4: also where we begin).
+    pub(super) fn tell_all_again(&mut self, name: &PeerName) {
+        let id = self.names.get(name);
+        let Some(neighbour) = id.and_then(|id| self.peers.get_mut(id)) else {
+            return;
+        };
+        if let Some((_, agreed)) = &neighbour.up {
+            let (families, enhanced) = (agreed.rules.families, agreed.enhanced_refresh);
+            for family in families.iter() {
+                neighbour.tell_again(family, enhanced);
+            }
         }
     }
 

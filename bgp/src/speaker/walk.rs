@@ -186,7 +186,7 @@ impl Speaker {
                 continue;
             }
             let told = |exporter: &Exporter| -> Option<Attributes> {
-                let plan = exporter.plan(prefix.into(), best, around)?;
+                let plan = exporter.plan(prefix.into(), best, around).ok()?;
                 exporter.attributes(&best.known.attributes, plan, P::FAMILY)
             };
             match (told(old), told(new), packer.plan(prefix, Some(best))) {

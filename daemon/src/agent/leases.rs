@@ -72,26 +72,29 @@ impl Agent {
 
     /// Plans everything from the start: this node's side is another one.
     pub(super) fn plan_all(&mut self) {
-        let mut entries = self.own_entries();
-        if self.dumped {
-            let remotes = by_age(&self.remotes);
-            entries.extend(
-                remotes
-                    .iter()
-                    .flat_map(|(block, remote)| self.entries_of(block, remote)),
-            );
-        }
         let learned = |key: &Key| self.local.backend == Backend::Bgp && is_learned(key);
         let mut stale: BTreeSet<Key> = self
             .reconciler
             .wanted_keys()
             .filter(|key| !learned(key))
             .collect();
-        for entry in &entries {
-            stale.remove(&entry.key());
-        }
-        let wishes = entries.len();
-        self.reconciler.want_all(entries);
+        let remotes = match self.dumped {
+            true => by_age(&self.remotes),
+            false => Vec::new(),
+        };
+        let (local, devices) = (&self.local, self.devices);
+        let of_remotes = remotes
+            .into_iter()
+            .flat_map(|(block, remote)| local.remote_entries(block, remote, devices));
+        let mut wishes = 0;
+        let entries = self.own_entries().into_iter().chain(of_remotes);
+        // One at a time: all of them together take more memory than what they become.
+        self.reconciler.want_all(entries.inspect(|entry| {
+            wishes += 1;
+            if !stale.is_empty() {
+                stale.remove(&entry.key());
+            }
+        }));
         for key in &stale {
             self.reconciler.unwant(key);
         }
@@ -126,7 +129,7 @@ impl Agent {
             .copied()
             .collect();
         // Of two leases that want the same entry, the younger one is believed.
-        leases.sort_by_key(|lease| lease.revision);
+        leases.sort_unstable_by_key(|lease| (lease.revision, lease.block));
         if self.remotes.is_empty() && !self.dumped {
             self.take_in_bulk(leases, news);
         } else {
@@ -146,7 +149,7 @@ impl Agent {
     /// The first listing at once: a map that is made in one go has no half-full
     /// nodes, and nothing can be released yet.
     fn take_in_bulk(&mut self, leases: Vec<Lease>, news: &mut News) {
-        let (mut remotes, mut skipped, mut in_use) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut remotes, mut skipped) = (Vec::new(), Vec::new());
         for lease in leases {
             match Remote::read(&lease, &self.local) {
                 _ if lease.block == self.local.block => {
@@ -161,15 +164,16 @@ impl Agent {
         }
         let mut rivals: BTreeMap<usize, Skipped> =
             rivals_among(&remotes, &self.local).into_iter().collect();
-        for (at, (block, remote)) in remotes.into_iter().enumerate() {
-            match rivals.remove(&at) {
-                None => in_use.push((block, remote)),
-                Some(why) => {
-                    self.rivals.insert(block, remote);
-                    skipped.push((block, why));
-                }
+        let in_use = remotes.into_iter().enumerate();
+        let in_use = in_use.filter_map(|(at, (block, remote))| match rivals.remove(&at) {
+            None => Some((block, remote)),
+            Some(why) => {
+                self.rivals.insert(block, remote);
+                skipped.push((block, why));
+                None
             }
-        }
+        });
+        let in_use: Vec<_> = in_use.collect();
         let off_grid = in_use.iter().map(|(block, _)| *block);
         self.off_grid = off_grid
             .filter(|block| !self.local.is_on_grid(block))

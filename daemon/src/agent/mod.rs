@@ -110,7 +110,7 @@ pub(crate) enum Notice {
 
 /// Changes in one [`Output::Apply`]: some milliseconds of work, so that
 /// notifications are taken in between.
-const CHANGES_AT_ONCE: usize = 2048;
+const CHANGES_AT_ONCE: usize = 1024;
 /// Dumps on demand are at least this far apart: a flapping link must not keep
 /// the daemon busy.
 const DUMP_PAUSE: Duration = Duration::from_millis(100);
@@ -378,7 +378,7 @@ impl Agent {
         for wish in wishes {
             match wish {
                 Wish::Want(entry) => self.reconciler.want(entry),
-                Wish::Unwant(key) => self.reconciler.unwant(&key),
+                Wish::Unwant(key) => self.reconciler.take_back(&key),
             }
         }
     }

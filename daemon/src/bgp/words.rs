@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bgp::session::Cause;
-use bgp::speaker::{Event, SyncedBy};
+use bgp::speaker::{Event, PeerName, SyncedBy};
 use tracing::{info, warn};
-
-use super::fabric::Fabric;
 
 /// Things of one kind that are named in one second; the rest is counted.
 const NAMED: usize = 5;
@@ -22,10 +20,11 @@ pub(crate) struct Words {
 }
 
 impl Words {
-    /// Something that the speaker told.
-    pub(crate) fn say(&mut self, event: &Event, fabric: &Fabric, now: Instant) {
+    /// Something that the speaker told, of the peer of this name.
+    pub(crate) fn say(&mut self, event: &Event, name: Option<&PeerName>, now: Instant) {
         self.tick(now);
-        let Some((kind, grave, line)) = line(event, fabric) else {
+        let name = name.map_or("?", |name| &name.0);
+        let Some((kind, grave, line)) = line(event, name) else {
             return;
         };
         let count = self.said.entry(kind).or_insert(0);
@@ -61,28 +60,23 @@ impl Words {
 }
 
 /// What kind of thing it is, whether somebody should look at it, and what is said.
-fn line(event: &Event, fabric: &Fabric) -> Option<(&'static str, bool, String)> {
-    let name = |id| fabric.name(id);
+fn line(event: &Event, name: &str) -> Option<(&'static str, bool, String)> {
     Some(match event {
-        Event::Up(id) => (
-            "sessions up",
-            false,
-            format!("BGP session with {} up", name(*id)),
-        ),
-        Event::Down { peer, cause, kept } => {
+        Event::Up(_) => ("sessions up", false, format!("BGP session with {name} up")),
+        Event::Down { cause, kept, .. } => {
             let kept = match kept {
                 Some(time) => format!("its routes stay for up to {} s", time.as_secs()),
                 None => "its routes are gone".to_owned(),
             };
-            let (name, why) = (name(*peer), cause_of(cause));
+            let why = cause_of(cause);
             (
                 "sessions down",
                 true,
                 format!("BGP session with {name} down: {why}; {kept}, and it is tried again"),
             )
         }
-        Event::Failed { peer, cause, .. } => {
-            let (name, why) = (name(*peer), cause_of(cause));
+        Event::Failed { cause, .. } => {
+            let why = cause_of(cause);
             (
                 "sessions refused",
                 true,
@@ -97,7 +91,7 @@ fn line(event: &Event, fabric: &Fabric) -> Option<(&'static str, bool, String)> 
                 from.ip()
             ),
         ),
-        Event::Faulty(id, faults) => {
+        Event::Faulty(_, faults) => {
             let first = faults
                 .first()
                 .map(|fault| fault.to_string())
@@ -106,34 +100,29 @@ fn line(event: &Event, fabric: &Fabric) -> Option<(&'static str, bool, String)> 
                 "faulty updates",
                 true,
                 format!(
-                    "BGP peer {} sent an UPDATE with errors, which the session survives: {first}",
-                    name(*id)
+                    "BGP peer {name} sent an UPDATE with errors, which the session survives: {first}"
                 ),
             )
         }
-        Event::Synced(id, family, SyncedBy::Timer) => (
+        Event::Synced(_, family, SyncedBy::Timer) => (
             "peers that did not finish",
             true,
             format!(
-                "BGP peer {} has not said in time that it told all its {family} routes; those of before are removed",
-                name(*id)
+                "BGP peer {name} has not said in time that it told all its {family} routes; those of before are removed"
             ),
         ),
-        Event::ManyPrefixes(id, count) => (
+        Event::ManyPrefixes(_, count) => (
             "peers with many prefixes",
             true,
             format!(
-                "BGP peer {} announces {count} prefixes, nearly as many as max-prefixes allows",
-                name(*id)
+                "BGP peer {name} announces {count} prefixes, nearly as many as max-prefixes allows"
             ),
         ),
-        Event::TooManyPrefixes(id, count) => (
+        Event::TooManyPrefixes(_, count) => (
             "peers with too many prefixes",
             true,
             format!(
-                "BGP peer {} announces {count} prefixes, more than max-prefixes allows: the session is closed; `twill bgp reset {}` opens it again",
-                name(*id),
-                name(*id)
+                "BGP peer {name} announces {count} prefixes, more than max-prefixes allows: the session is closed; `twill bgp reset {name}` opens it again"
             ),
         ),
         Event::TooLong(_) => (

@@ -1,14 +1,21 @@
 //! What can be said on the command line, and its help.
 
+mod bgp;
+mod show;
+
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::config::{self, BackendKind, Flags};
+
+pub(crate) use bgp::{Bgp, Order};
+pub(crate) use show::{Show, Topic};
 
 /// Pods reach pods: leases a block of pod addresses for this node and programs VXLAN or direct
 /// routes
@@ -44,7 +51,7 @@ pub(crate) enum Command {
     ///
     /// Asks the daemon. When none runs, reads the store and the kernel itself, and says so: give it
     /// the flags that you give to `twill run`.
-    #[command(after_help = SHOW)]
+    #[command(after_help = show::EXAMPLES)]
     Show(Show),
 
     /// Compare what the kernel has with what it should have, and print the drift
@@ -53,6 +60,12 @@ pub(crate) enum Command {
     /// the flags that you give to `twill run`. Nothing is changed.
     #[command(after_help = CHECK)]
     Check(Check),
+
+    /// Have the daemon do something with its BGP peers
+    ///
+    /// What is done holds until the daemon ends, or until it is done otherwise: nothing is written to the settings.
+    #[command(after_help = bgp::EXAMPLES)]
+    Bgp(Bgp),
 
     /// Have the daemon read its settings again and follow what has changed
     ///
@@ -89,38 +102,6 @@ pub(crate) enum Command {
         /// The directory, which must exist
         dir: PathBuf,
     },
-}
-
-/// `twill show`
-#[derive(Args)]
-pub(crate) struct Show {
-    /// What to show
-    pub(crate) topic: Topic,
-    /// Print JSON for programs
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Print it again whenever it changes, until Ctrl-C
-    #[arg(long)]
-    pub(crate) watch: bool,
-    #[command(flatten)]
-    pub(crate) flags: Flags,
-}
-
-/// What `twill show` can show.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Topic {
-    /// Where packets to each block go, why, and whether the kernel agrees
-    Routes,
-    /// Who holds which block
-    Leases,
-    /// The other nodes' VTEPs: neighbour and FDB entries
-    Neighbours,
-    /// Who speaks BGP with this node, and how each session is
-    Peers,
-    /// How the daemon, its lease and its store are
-    Status,
-    /// Every setting, its value, and where that came from
-    Config,
 }
 
 /// `twill check`
@@ -193,15 +174,6 @@ Examples:
 
 Exit codes: 0 stopped by a signal, 2 error";
 
-const SHOW: &str = "\
-Examples:
-  twill show routes             prefix, next hop, device, node, backend, reason, state
-  twill show leases --json | jq -r '.[].block'
-  twill show status --watch
-  twill show config --config /etc/twill/twill.toml
-
-Exit codes: 0 fine, 1 not found, 2 error";
-
 const CHECK: &str = "\
 Examples:
   twill check && echo in sync
@@ -252,7 +224,14 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, cl
     let words = Flags::in_our_spelling(words);
     let mut command = command();
     let matches = command.try_get_matches_from_mut(words)?;
-    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    if let Command::Show(show) = &cli.command
+        && let Some(why) = show.misfit()
+    {
+        let mut show = command.find_subcommand("show").cloned().unwrap_or(command);
+        return Err(show.error(ErrorKind::ArgumentConflict, why));
+    }
+    Ok(cli)
 }
 
 /// Prints the completions for `shell`.
@@ -270,19 +249,20 @@ pub(crate) fn man(dir: &Path) -> io::Result<()> {
 /// The whole command line. Only the short help of `twill run` lists the settings; the others' would
 /// drown in them.
 fn command() -> clap::Command {
-    ["show", "check", "cleanup"]
+    let command = ["show", "check", "cleanup"]
         .into_iter()
         .fold(Cli::command(), |command, name| {
-            command.mut_subcommand(name, |command| {
-                command.mut_args(|flag| {
-                    if flag.get_help_heading().is_some() {
-                        flag.hide_short_help(true)
-                    } else {
-                        flag
-                    }
-                })
-            })
-        })
+            command.mut_subcommand(name, without_settings)
+        });
+    command.mut_subcommand("bgp", |command| command.mut_subcommands(without_settings))
+}
+
+/// The short help leaves the settings out.
+fn without_settings(command: clap::Command) -> clap::Command {
+    command.mut_args(|flag| match flag.get_help_heading() {
+        Some(_) => flag.hide_short_help(true),
+        None => flag,
+    })
 }
 
 #[cfg(test)]
@@ -309,7 +289,15 @@ mod tests {
 
     #[test]
     fn every_command_takes_the_settings_of_run() {
-        for command in ["run", "show routes", "check", "cleanup"] {
+        for command in [
+            "run",
+            "show routes",
+            "show peer a",
+            "check",
+            "cleanup",
+            "bgp reset a",
+            "bgp drain",
+        ] {
             assert_eq!(
                 exit_code(&format!(
                     "twill {command} -store=file:///a --iface eth0 -v 4 --run-dir /a"
@@ -325,7 +313,15 @@ mod tests {
         for line in [
             "twill",
             "twill show",
-            "twill show rib",
+            "twill show ribs",
+            "twill show peer",
+            "twill show routes 10.0.0.0/8",
+            "twill show peers --in a",
+            "twill show rib --in a --out b",
+            "twill show rib --watch",
+            "twill bgp",
+            "twill bgp refresh",
+            "twill bgp refresh a --in --out",
             "twill run --backend udp",
             "twill run --mtu 1",
             "twill lab --nodes 0",
@@ -346,6 +342,19 @@ mod tests {
             (show.topic, show.json, show.watch),
             (Topic::Routes, true, true)
         );
+    }
+
+    #[test]
+    fn a_prefix_and_a_side_belong_to_the_rib() {
+        for line in [
+            "twill show rib",
+            "twill show rib 10.0.0.0/8 --watch",
+            "twill show rib --in a",
+            "twill show rib ::1 --out b --json",
+            "twill show peer a --watch",
+        ] {
+            assert_eq!(exit_code(line), 0, "{line}");
+        }
     }
 
     #[test]
@@ -382,7 +391,11 @@ mod tests {
 
     #[test]
     fn every_command_has_short_and_long_help_and_says_its_exit_codes() {
-        for command in command().get_subcommands() {
+        let command = command();
+        let nested = command
+            .get_subcommands()
+            .flat_map(|one| one.get_subcommands());
+        for command in command.get_subcommands().chain(nested) {
             let help = command
                 .get_after_help()
                 .map(ToString::to_string)

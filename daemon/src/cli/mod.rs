@@ -2,12 +2,15 @@
 //! how that went becomes the exit code.
 
 pub(crate) mod args;
+mod bgp;
 mod cleanup;
 mod lab;
 mod logging;
 mod offline;
+mod peer;
 mod release;
 mod reload;
+mod rib;
 mod run;
 mod show;
 
@@ -16,6 +19,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::Command;
+
+use crate::config::Config;
 
 /// How a command ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +55,7 @@ fn dispatch(command: Command) -> anyhow::Result<Outcome> {
         Command::Run(flags) => run::run(&flags),
         Command::Show(show) => show::show(&show),
         Command::Check(check) => show::check(&check),
+        Command::Bgp(bgp) => bgp::bgp(&bgp.order),
         Command::Reload(flags) => reload::reload(&flags),
         Command::Cleanup(cleanup) => cleanup::cleanup(&cleanup),
         Command::Lab(lab) => lab::lab(&lab),
@@ -78,6 +84,15 @@ fn print(text: &str) -> anyhow::Result<()> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
+}
+
+/// What is said where nobody can be asked.
+fn no_daemon(config: &Config) -> Outcome {
+    say(&format!(
+        "no daemon runs with --run-dir {}",
+        config.run_dir.display()
+    ));
+    Outcome::NotSo
 }
 
 /// Says something to the operator beside the output.

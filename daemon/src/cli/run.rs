@@ -6,11 +6,13 @@ use tracing::info;
 use crate::capability::require_net_admin;
 use crate::config::{self, Config, EtcdFlags, Flags, StoreChoice};
 use crate::driver::{self, Settings};
+use crate::memory;
 
 use super::{Outcome, logging, runtime};
 
 /// Runs the daemon until a signal ends it.
 pub(super) fn run(flags: &Flags) -> anyhow::Result<Outcome> {
+    memory::keep_little();
     let (config, _) = config::load(flags)?;
     require_net_admin()?;
     logging::start(&config.log);

@@ -39,7 +39,9 @@ use ipnetwork::IpNetwork;
 use regex_lite::Regex;
 use subnet_alloc::KubeOptions;
 
-pub(crate) use bgp::{BgpChoice, TcpChoice, Ttl};
+pub(crate) use bgp::{BgpChoice, ListenChoice, TcpChoice, Ttl};
+#[cfg(test)]
+pub(crate) use bgp::{NodeFilter, PeerChoice};
 pub(crate) use error::ConfigError;
 use file::FileConfig;
 pub(crate) use flags::Flags;

@@ -2,7 +2,7 @@
 
 use regex_lite::Regex;
 
-use super::{Config, StoreChoice, UnderlayChoice};
+use super::{BgpChoice, Config, StoreChoice, UnderlayChoice};
 
 /// What became of settings that were read again.
 #[derive(Debug)]
@@ -19,6 +19,10 @@ pub(crate) struct Reload {
 impl Config {
     /// These settings after `fresh` was read.
     pub(crate) fn reloaded_by(&self, fresh: Config) -> Reload {
+        let bgp = BgpChoice {
+            metric: self.bgp.metric,
+            ..fresh.bgp.clone()
+        };
         let followed = [
             ("backend", self.backend != fresh.backend),
             ("mtu", self.mtu != fresh.mtu),
@@ -30,7 +34,7 @@ impl Config {
             ("cni-bin-dir and cni-conf-dir", self.cni != fresh.cni),
             ("node-name", self.node_name != fresh.node_name),
             ("node-label", self.node_labels != fresh.node_labels),
-            ("bgp", self.bgp != fresh.bgp),
+            ("bgp", self.bgp != bgp),
             ("lease-ttl", self.lease_ttl != fresh.lease_ttl),
             (
                 "vanished-grace",
@@ -54,6 +58,7 @@ impl Config {
                 "route-protocol",
                 self.route_protocol != fresh.route_protocol,
             ),
+            ("bgp.metric", self.bgp.metric != fresh.bgp.metric),
             ("log-level and log-format", self.log != fresh.log),
         ];
         let store = if self.store.is_moved_to(&fresh.store) {
@@ -69,6 +74,7 @@ impl Config {
             health: self.health,
             route_protocol: self.route_protocol,
             log: self.log,
+            bgp,
             ..fresh
         };
         Reload {

@@ -17,7 +17,7 @@ use crate::passed_over::PassedOver;
 use crate::signals::Signals;
 use crate::start::{self, Plan};
 use crate::tenure::Begin;
-use crate::{health, locks, random};
+use crate::{health, locks, memory, random};
 
 use super::files::Files;
 use super::leases::{Following, Holding};
@@ -147,6 +147,7 @@ impl<S: LeaseStore> Driver<S> {
             document,
             passed_over,
         } = up;
+        memory::give_back();
         let config = Arc::new(config);
         let (own, revision) = (acquired.lease.clone(), acquired.revision);
         let agent = new_agent(&config, &plan, macs, acquired);

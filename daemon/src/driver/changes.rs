@@ -136,8 +136,7 @@ impl<S: LeaseStore> Driver<S> {
         self.daemon.ttl = self.config.lease_ttl;
         self.tell(Input::Grace(Grace(self.config.vanished_grace)));
         if before.bgp != self.config.bgp {
-            let choice = Arc::new(self.config.bgp.clone());
-            self.tell_fabric(fabric::Input::Choice(choice));
+            self.follow_choice(&before.bgp);
         }
         if before.outside != self.config.outside {
             self.outside = Outside::open(&self.config, self.agent.local());

@@ -4,6 +4,7 @@
 use tracing::{error, info, warn};
 
 use crate::agent::Agent;
+use crate::backend::Backend;
 use crate::config::Config;
 use crate::inspect::Daemon;
 use crate::notify;
@@ -43,8 +44,13 @@ impl Files {
         if is_first {
             let (leases, skipped) = agent.lease_counts();
             let took = daemon.started.elapsed().as_millis();
+            // With BGP they are in the kernel when their nodes tell them.
+            let blocks = match agent.local().backend {
+                Backend::Bgp => "known by their leases",
+                _ => "in the kernel",
+            };
             info!(
-                "ready after {took} ms: {leases} other nodes' blocks in the kernel, {skipped} leases passed over"
+                "ready after {took} ms: {leases} other nodes' blocks {blocks}, {skipped} leases passed over"
             );
             notify::ready();
         }

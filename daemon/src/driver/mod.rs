@@ -31,7 +31,8 @@ use crate::bgp::fabric;
 use crate::config::{Config, ConfigError};
 use crate::control::{Answer, Request, Topic};
 use crate::hints;
-use crate::inspect::{self, Daemon};
+use crate::inspect::{self, Daemon, Seen};
+use crate::memory;
 use crate::notify::{self, Watchdog};
 use crate::outside::Outside;
 use crate::signals::{Signals, Told};
@@ -223,6 +224,7 @@ impl<S: LeaseStore> Driver<S> {
         self.tell(Input::Doubt);
         self.outside = Outside::open(&self.config, self.agent.local());
         self.tend_outside();
+        memory::give_back();
         Ok(())
     }
 
@@ -272,20 +274,25 @@ impl<S: LeaseStore> Driver<S> {
         if request.wants_fresh_view() {
             self.look_again()?;
         }
-        if request.topic == Topic::Reload {
-            let answer = match self.reload() {
-                Ok(done) => serde_json::json!({ "reloaded": done }),
-                Err(why) => serde_json::json!({ "error": why }),
-            };
-            let (good, text) = (answer.get("error").is_none(), answer.to_string());
-            let _ = request.reply.send(Answer { good, text });
-            return Ok(());
+        let done = match &request.topic {
+            Topic::Reload => Some(self.reload()),
+            Topic::Bgp(order) => Some(self.follow_order(order)),
+            _ => None,
+        };
+        match done {
+            Some(done) => {
+                let _ = request.reply.send(answer_of(done));
+            }
+            None => inspect::answer(
+                request,
+                &Seen {
+                    agent: &self.agent,
+                    daemon: &self.daemon,
+                    config: &self.config,
+                    fabric: self.bgp.as_ref().map(|bgp| &bgp.fabric),
+                },
+            ),
         }
-        if request.topic == Topic::Peers {
-            inspect::answer_peers(request, self.bgp.as_ref().map(|bgp| &bgp.fabric));
-            return Ok(());
-        }
-        inspect::answer(request, &self.agent, &self.daemon, &self.config);
         Ok(())
     }
 
@@ -299,6 +306,17 @@ impl<S: LeaseStore> Driver<S> {
         self.tell(Input::Dump(dump));
         Ok(())
     }
+}
+
+/// What was done, or why not.
+fn answer_of(done: Result<String, String>) -> Answer {
+    let good = done.is_ok();
+    let answer = match done {
+        Ok(done) => serde_json::json!({ "done": done }),
+        Err(why) => serde_json::json!({ "error": why }),
+    };
+    let text = answer.to_string();
+    Answer { good, text }
 }
 
 async fn changed(outside: &mut Option<Outside>) {

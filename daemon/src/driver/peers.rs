@@ -10,8 +10,12 @@ use tracing::{debug, error, info, warn};
 use crate::agent;
 use crate::backend::Backend;
 use crate::bgp::fabric::{Fabric, Input, Output};
+use crate::bgp::orders;
 use crate::bgp::transport::{Door, Event, Transport};
 use crate::bgp::words::Words;
+use crate::config::BgpChoice;
+use crate::control::Order;
+use crate::inspect;
 use crate::random;
 
 use super::Driver;
@@ -139,7 +143,8 @@ impl<S: LeaseStore> Driver<S> {
         for advice in self.config.bgp.advice() {
             warn!("{advice}");
         }
-        let restarting = self.agent.reconciler().routes().next().is_some();
+        let reconciler = self.agent.reconciler();
+        let restarting = reconciler.routes().any(|row| row.have.is_some());
         let what = (
             Arc::new(self.config.bgp.clone()),
             self.agent.local().clone(),
@@ -160,6 +165,20 @@ impl<S: LeaseStore> Driver<S> {
         Ok(())
     }
 
+    /// The settings of BGP have changed.
+    pub(super) fn follow_choice(&mut self, before: &BgpChoice) {
+        if self.bgp.is_none() {
+            return;
+        }
+        let known = before.advice();
+        let advice = self.config.bgp.advice().into_iter();
+        for fresh in advice.filter(|line| !known.contains(line)) {
+            warn!("{fresh}");
+        }
+        let choice = Arc::new(self.config.bgp.clone());
+        self.tell_fabric(Input::Choice(choice));
+    }
+
     /// Something happened to a connection.
     pub(super) fn hear_peers(&mut self, event: &Event) {
         if let Some(bgp) = &mut self.bgp {
@@ -172,6 +191,16 @@ impl<S: LeaseStore> Driver<S> {
         if let Some(bgp) = &mut self.bgp {
             bgp.fabric.handle(input, Instant::now());
         }
+    }
+
+    /// Does with peers what an operator wants, and says what that was.
+    pub(super) fn follow_order(&mut self, order: &Order) -> Result<String, String> {
+        let Some(bgp) = &mut self.bgp else {
+            return Err(inspect::without_bgp(&self.agent));
+        };
+        let done = orders::carry_out(order, &mut bgp.fabric, Instant::now())?;
+        info!("BGP, by order: {done}");
+        Ok(done)
     }
 
     /// Does what the BGP side asks for. Says whether that was anything.
@@ -192,6 +221,7 @@ impl<S: LeaseStore> Driver<S> {
         match output {
             Output::Open(door) => bgp.open(door, false),
             Output::Connect(peer, dialing) => bgp.transport.connect(peer, dialing),
+            Output::GiveUp(peer) => bgp.transport.give_up(peer),
             Output::Send(conn, bytes) => bgp.transport.send(conn, bytes),
             Output::Close(conn) => bgp.transport.close(conn),
             Output::Resolve(hops) => {
@@ -200,7 +230,7 @@ impl<S: LeaseStore> Driver<S> {
             }
             Output::Wishes(wishes) => self.tell(agent::Input::Learned(wishes)),
             Output::Hold(held) => self.tell(agent::Input::Hold(held)),
-            Output::Note(event) => bgp.words.say(&event, &bgp.fabric, Instant::now()),
+            Output::Note(event, name) => bgp.words.say(&event, name.as_ref(), Instant::now()),
         }
         Ok(())
     }

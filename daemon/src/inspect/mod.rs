@@ -5,16 +5,21 @@ mod drift;
 mod leases;
 mod metrics;
 mod neighbours;
+mod peer;
 mod peers;
+mod policy;
+mod rib;
 mod routes;
 mod status;
 mod table;
+mod tally;
 
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::agent::Agent;
+use crate::backend::Backend;
 use crate::bgp::fabric::Fabric;
 use crate::config::Config;
 use crate::control::{Answer, Request, Topic};
@@ -23,10 +28,13 @@ use crate::passed_over::PassedOver;
 pub(crate) use drift::{DriftRow, drift};
 pub(crate) use leases::{LeaseRow, leases};
 pub(crate) use neighbours::{NeighbourRow, neighbours};
+pub(crate) use peer::PeerDetail;
 pub(crate) use peers::PeerRow;
+pub(crate) use rib::{Explained, Page, Told, ToldRow, UsedRow};
 pub(crate) use routes::{RouteRow, routes};
 pub(crate) use status::Status;
-pub(crate) use table::{Columns, table};
+pub(crate) use table::{Columns, Table, table};
+pub(crate) use tally::Tally;
 
 /// What the driver knows besides the agent.
 #[derive(Debug)]
@@ -98,17 +106,33 @@ impl Daemon {
     }
 }
 
+/// All that answers are made from.
+pub(crate) struct Seen<'a> {
+    pub(crate) agent: &'a Agent,
+    pub(crate) daemon: &'a Daemon,
+    pub(crate) config: &'a Config,
+    /// While the backend is BGP.
+    pub(crate) fabric: Option<&'a Fabric>,
+}
+
 /// Answers a question while the daemon runs.
-pub(crate) fn answer(request: Request, agent: &Agent, daemon: &Daemon, config: &Config) {
-    let answer = match request.topic {
+pub(crate) fn answer(request: Request, seen: &Seen<'_>) {
+    let (agent, daemon, now) = (seen.agent, seen.daemon, Instant::now());
+    let answer = match &request.topic {
         Topic::Routes => json(&routes(agent)),
         Topic::Leases => json(&leases(agent, daemon.passed_over.bad_keys())),
         Topic::Neighbours => json(&neighbours(agent)),
         Topic::Drift => json(&drift(agent)),
-        Topic::Status => json(&Status::of(agent, daemon, config)),
+        Topic::Status => json(&Status::of(seen)),
         Topic::Ready => ready(agent, daemon),
-        // The driver has what these are about.
-        Topic::Reload | Topic::Peers => return,
+        Topic::Peers => json(&peers::peers(seen.fabric, now)),
+        Topic::Peer(of) => about_bgp(seen, |fabric| {
+            PeerDetail::of(fabric, &of.peer).map(|peer| json(&peer))
+        }),
+        Topic::Tally(of) => about_bgp(seen, |fabric| tally::answer(fabric, of)),
+        Topic::Rib(of) => about_bgp(seen, |fabric| rib::answer(fabric, of)),
+        // These change something: the driver's.
+        Topic::Reload | Topic::Bgp(_) => return,
         Topic::Metrics => Answer {
             good: true,
             text: metrics::text(agent, daemon),
@@ -118,9 +142,37 @@ pub(crate) fn answer(request: Request, agent: &Agent, daemon: &Daemon, config: &
     let _ = request.reply.send(answer);
 }
 
-/// Answers who speaks BGP with this node; without that backend nobody does.
-pub(crate) fn answer_peers(request: Request, fabric: Option<&Fabric>) {
-    let _ = request.reply.send(json(&peers::peers(fabric)));
+fn about_bgp(
+    seen: &Seen<'_>,
+    answer: impl FnOnce(&rib::InFabric<'_>) -> Result<Answer, String>,
+) -> Answer {
+    let fabric = seen.fabric.ok_or_else(|| without_bgp(seen.agent));
+    let answer = fabric.and_then(|fabric| {
+        answer(&rib::InFabric {
+            fabric,
+            agent: seen.agent,
+            now: Instant::now(),
+        })
+    });
+    answer.unwrap_or_else(|why| error(&why))
+}
+
+/// Why there is nothing to say about BGP.
+pub(crate) fn without_bgp(agent: &Agent) -> String {
+    match &agent.local().backend {
+        Backend::Bgp => "BGP has not begun yet: the kernel's routes are being read".to_owned(),
+        other => format!(
+            "the backend of this node is {}; BGP is spoken only with --backend bgp",
+            other.name()
+        ),
+    }
+}
+
+fn error(why: &str) -> Answer {
+    Answer {
+        good: false,
+        text: serde_json::json!({ "error": why }).to_string(),
+    }
 }
 
 /// Answers a question before the daemon has its block.

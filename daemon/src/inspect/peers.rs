@@ -30,6 +30,9 @@ pub(crate) struct PeerRow {
     pub(crate) accepted: usize,
     /// Why there is no session.
     pub(crate) detail: Option<String>,
+    /// This node drains: the peer is asked to use other paths (RFC 8326).
+    #[serde(default)]
+    pub(crate) draining: bool,
 }
 
 impl Columns for PeerRow {
@@ -52,9 +55,9 @@ impl Columns for PeerRow {
 }
 
 /// All peers, by name.
-pub(super) fn peers(fabric: Option<&Fabric>) -> Vec<PeerRow> {
+pub(super) fn peers(fabric: Option<&Fabric>, now: Instant) -> Vec<PeerRow> {
     let rows_of = |fabric: &Fabric| {
-        let views = fabric.speaker().peers(Instant::now());
+        let views = fabric.speaker().peers(now);
         views.map(|view| row(fabric, &view)).collect()
     };
     let mut rows: Vec<PeerRow> = fabric.map(rows_of).unwrap_or_default();
@@ -62,7 +65,8 @@ pub(super) fn peers(fabric: Option<&Fabric>) -> Vec<PeerRow> {
     rows
 }
 
-fn row(fabric: &Fabric, view: &PeerView<'_>) -> PeerRow {
+/// One peer in the list.
+pub(super) fn row(fabric: &Fabric, view: &PeerView<'_>) -> PeerRow {
     let up = view.up_for.is_some();
     PeerRow {
         name: view.name.0.clone(),
@@ -72,7 +76,16 @@ fn row(fabric: &Fabric, view: &PeerView<'_>) -> PeerRow {
         up_for: view.up_for.map(|time| time.as_secs()),
         received: view.received.iter().map(|count| count.received).sum(),
         accepted: view.received.iter().map(|count| count.accepted).sum(),
-        detail: fabric.trouble(view.id).filter(|_| !up).map(str::to_owned),
+        detail: why_down(fabric, view).filter(|_| !up),
+        draining: fabric.speaker().is_draining(),
+    }
+}
+
+fn why_down(fabric: &Fabric, view: &PeerView<'_>) -> Option<String> {
+    let trouble = fabric.past(view.id)?.trouble.as_ref();
+    match &view.config.shutdown {
+        Some(text) => Some(format!("shut down by the settings: {text:?}")),
+        None => trouble.map(|(why, _)| why.clone()),
     }
 }
 

@@ -1,13 +1,16 @@
 //! `twill show status`.
 
+use std::time::Instant;
+
 use kernel::Key;
 use serde::{Deserialize, Serialize};
 use subnet_alloc::Hold;
 
 use crate::agent::Agent;
+use crate::bgp::fabric::Fabric;
 use crate::config::Config;
 
-use super::{Daemon, StoreState};
+use super::{Seen, StoreState};
 
 /// How the daemon, its lease and its store are.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -50,6 +53,12 @@ pub(crate) struct Status {
     pub(crate) store_down: Option<(String, u64)>,
     /// What was written and is not followed, and why.
     pub(crate) refused: Option<String>,
+    /// BGP sessions that are up, and peers.
+    #[serde(default)]
+    pub(crate) sessions: Option<(usize, usize)>,
+    /// BGP peers are asked to use other paths (RFC 8326).
+    #[serde(default)]
+    pub(crate) draining: bool,
     /// Leases of other nodes in use, and passed over.
     pub(crate) leases: usize,
     /// Leases that no packets are sent to.
@@ -64,7 +73,8 @@ pub(crate) struct Status {
 
 impl Status {
     /// While the daemon runs.
-    pub(crate) fn of(agent: &Agent, daemon: &Daemon, config: &Config) -> Status {
+    pub(crate) fn of(seen: &Seen<'_>) -> Status {
+        let (agent, daemon, config) = (seen.agent, seen.daemon, seen.config);
         let local = agent.local();
         let (leases, leases_passed_over) = agent.lease_counts();
         let store_down = match &daemon.store {
@@ -95,6 +105,10 @@ impl Status {
             leases,
             leases_passed_over,
             bad_keys: daemon.passed_over.bad_keys().len(),
+            sessions: seen.fabric.map(sessions),
+            draining: seen
+                .fabric
+                .is_some_and(|fabric| fabric.speaker().is_draining()),
             routes: agent.reconciler().routes().count(),
             drift: agent.reconciler().drift(),
             ..Status::early(config, "")
@@ -166,6 +180,16 @@ impl Status {
                 None => self.store.clone(),
             },
         );
+        if let Some((up, all)) = self.sessions {
+            line("peers", format!("{all}, {up} of them with a session"));
+        }
+        if self.draining {
+            line(
+                "drains",
+                "BGP peers are asked to use other paths, until `twill bgp drain --off` or a restart"
+                    .to_owned(),
+            );
+        }
         if let Some(refused) = &self.refused {
             line("refused", refused.clone());
         }
@@ -185,6 +209,13 @@ impl Status {
         );
         text
     }
+}
+
+fn sessions(fabric: &Fabric) -> (usize, usize) {
+    let peers = fabric.speaker().peers(Instant::now());
+    peers.fold((0, 0), |(up, all), peer| {
+        (up + usize::from(peer.up_for.is_some()), all + 1)
+    })
 }
 
 /// What stands between the daemon and being ready.

@@ -13,9 +13,10 @@
 mod pending;
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::ops::RangeBounds;
 use std::time::{Duration, Instant};
+
+use dense::DenseMap;
 
 use crate::change::Refusal;
 use crate::fights::{self, Fights};
@@ -162,7 +163,7 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 /// Want and have of one table.
 #[derive(Clone, Debug)]
 pub struct Delta<K, V> {
-    entries: BTreeMap<K, State<V>>,
+    entries: DenseMap<K, State<V>>,
     pending: Pending<K, V>,
     refused: BTreeMap<K, Refused>,
     fights: Fights<K>,
@@ -173,7 +174,7 @@ pub struct Delta<K, V> {
 impl<K, V> Default for Delta<K, V> {
     fn default() -> Self {
         Delta {
-            entries: BTreeMap::new(),
+            entries: DenseMap::default(),
             pending: Pending::default(),
             refused: BTreeMap::new(),
             fights: Fights::default(),
@@ -192,8 +193,7 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
     }
 
     /// The table shall hold all of this; the later of two values of one key
-    /// counts. A table with next to nothing in it is made in one go: its tree
-    /// then has no half-full nodes, as it would when it grows in order.
+    /// counts. A table with next to nothing in it is made in one go, in order.
     pub fn want_all(&mut self, wishes: Vec<(K, V)>) {
         if self.entries.len() > FEW {
             return wishes
@@ -201,10 +201,10 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
                 .for_each(|(key, value)| self.want(key, value));
         }
         let missing = |(key, want)| (key, State::Missing { want, lost: false });
-        let made = wishes.into_iter().map(missing).collect();
+        let made = sorted(wishes).into_iter().map(missing).collect();
         let before = std::mem::replace(&mut self.entries, made);
         self.all_are_due();
-        for (key, state) in before {
+        for (key, state) in before.into_entries() {
             if let Some(have) = state.have() {
                 self.observe(key.clone(), have.clone());
             }
@@ -218,6 +218,14 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
     /// The table need not hold `key` any more.
     pub fn unwant(&mut self, key: &K) {
         self.change(key.clone(), Why::Wish, |state| {
+            Next::state(None, state.and_then(State::have).cloned(), false)
+        });
+    }
+
+    /// The same, and for sure: nobody else may want it, so that nobody is waited
+    /// for.
+    pub fn take_back(&mut self, key: &K) {
+        self.change(key.clone(), Why::TakenBack, |state| {
             Next::state(None, state.and_then(State::have).cloned(), false)
         });
     }
@@ -258,7 +266,7 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
     fn differences(&self, dump: Vec<(K, V)>) -> Vec<(K, Option<V>)> {
         let mut differences = Vec::new();
         let mut dump = dump.into_iter().peekable();
-        for (key, state) in &self.entries {
+        for (key, state) in self.entries.iter() {
             while let Some((new, have)) = dump.next_if(|(dumped, _)| dumped < key) {
                 differences.push((new, Some(have)));
             }
@@ -290,8 +298,12 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
     }
 
     /// What is to be removed and is due: the keys, in order, by what is there.
-    pub fn removals(&self) -> impl Iterator<Item = (&V, impl Iterator<Item = &K>)> {
-        self.pending.removals()
+    /// Somebody `keeps` what he may want still; not what was taken back.
+    pub fn removals(
+        &self,
+        keeps: impl Fn(&V) -> bool,
+    ) -> impl Iterator<Item = (&V, impl Iterator<Item = &K>)> {
+        self.pending.removals(keeps)
     }
 
     /// The change of `key` is on its way: it is not pending until
@@ -409,7 +421,7 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
     }
 
     fn all_are_due(&mut self) {
-        self.pending = Pending::of(&self.entries, Why::Wish);
+        self.pending = Pending::of(&self.entries);
         self.drift = self.entries.values().filter(|s| !s.is_settled()).count();
     }
 
@@ -438,16 +450,10 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
     /// A sighting does not end the wait after a refusal: when the kernel takes
     /// back what it could not finish, it tells of both. A wish ends every wait.
     fn change(&mut self, key: K, why: Why, next: impl FnOnce(Option<&State<V>>) -> Next<V>) {
-        let entry = self.entries.entry(key);
-        let state = match &entry {
-            Entry::Vacant(_) => next(None),
-            Entry::Occupied(entry) => next(Some(entry.get())),
-        };
-        let Next::State(state) = state else { return };
-        let key = entry.key().clone();
-        let before = match &entry {
-            Entry::Vacant(_) => None,
-            Entry::Occupied(entry) => Some(entry.get()),
+        let place = self.entries.find(&key);
+        let before = self.entries.at(place);
+        let Next::State(state) = next(before) else {
+            return;
         };
         let was = before.and_then(|before| self.pending.remove(&key, before));
         self.drift -= usize::from(before.is_some_and(|before| !before.is_settled()));
@@ -462,17 +468,17 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
         if !waits {
             self.fights.stop_waiting(&key);
         }
-        let due = if waits { was } else { was.or(Some(why)) };
+        let due = match why {
+            Why::TakenBack => Some(why),
+            _ if waits => was,
+            _ => was.or(Some(why)),
+        };
         if let (Some(open), Some(why)) = (open, due) {
-            self.pending.insert(key, open, why);
+            self.pending.insert(key.clone(), open, why);
         }
-        match (entry, state) {
-            (Entry::Vacant(entry), Some(state)) => {
-                entry.insert(state);
-            }
-            (Entry::Occupied(mut entry), Some(state)) => drop(entry.insert(state)),
-            (Entry::Occupied(entry), None) => drop(entry.remove()),
-            (Entry::Vacant(_), None) => {}
+        match state {
+            Some(state) => drop(self.entries.put(place, key, state)),
+            None => drop(self.entries.take(place)),
         }
     }
 }

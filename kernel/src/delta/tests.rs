@@ -14,7 +14,7 @@ fn pending(delta: &Delta<u8, u8>) -> Vec<(u8, State<u8>)> {
     let mut all: Vec<_> = puts
         .map(|k| (k, delta.entry(&k).unwrap().clone()))
         .collect();
-    for (have, keys) in delta.removals() {
+    for (have, keys) in delta.removals(|_| false) {
         all.extend(keys.map(|key| (*key, State::Stale { have: *have })));
     }
     all

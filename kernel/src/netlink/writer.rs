@@ -76,7 +76,7 @@ impl Batch {
         };
         match change {
             Change::PutDevice { name, have, want } => {
-                return raw(links::steps(name, have.as_ref(), want));
+                return raw(links::steps(name, have.as_deref(), want));
             }
             Change::RemoveDevice { name } => return raw(vec![links::removal(name)]),
             _ => {}

@@ -1,8 +1,10 @@
 //! A short word for a whole ruleset, kept as the table's comment: a restart
 //! tells by it whether the table is as wanted, without reading rules.
 
+use std::collections::BTreeSet;
+
 use super::batch::Batch;
-use super::firewall::{Firewall, TableName};
+use super::firewall::{Firewall, TableName, TunnelGuard};
 
 /// Of all that [`NfTables::replace`](super::NfTables::replace) writes, but for
 /// the known VTEPs, which change without it.
@@ -13,10 +15,13 @@ const COMMENT: &str = "written by twill, which puts it back when changed: ";
 
 impl Fingerprint {
     pub(super) fn of(firewall: &Firewall, table: &TableName) -> Fingerprint {
-        let mut without_vteps = firewall.clone();
-        if let Some(tunnel) = &mut without_vteps.tunnel {
-            tunnel.vteps.clear();
-        }
+        let without_vteps = Firewall {
+            masquerade: firewall.masquerade.clone(),
+            tunnel: firewall.tunnel.as_ref().map(|tunnel| TunnelGuard {
+                vteps: BTreeSet::new(),
+                ..*tunnel
+            }),
+        };
         let mut batch = Batch::starting_at(0);
         without_vteps
             .ruleset()

@@ -136,6 +136,11 @@ impl Reconciler {
         self.routes.unwant(key);
     }
 
+    pub(super) fn take_back_route(&mut self, key: &RouteKey) {
+        self.inline.routes.remove(key);
+        self.routes.take_back(key);
+    }
+
     /// The route that leads there; hops and groups have to be wanted before the
     /// routes that name them.
     pub(super) fn route_to(&mut self, key: RouteKey, to: To) -> Option<Route> {

@@ -55,8 +55,8 @@ impl Reconciler {
     fn puts(&self) -> impl Iterator<Item = Change> + '_ {
         let devices = self.devices.wishes().map(|wish| Change::PutDevice {
             name: wish.key.clone(),
-            have: wish.have.cloned(),
-            want: wish.want.clone(),
+            have: wish.have.cloned().map(Box::new),
+            want: Box::new(wish.want.clone()),
         });
         let addresses = self.addresses.wishes().map(|wish| Change::PutAddress {
             link: wish.key.link,
@@ -192,6 +192,6 @@ fn is_group(nexthop: &Nexthop) -> bool {
 }
 
 fn stale<K: Ord + Clone, V: Ord + Clone>(delta: &Delta<K, V>) -> impl Iterator<Item = (&K, &V)> {
-    let removals = delta.removals();
+    let removals = delta.removals(|_| false);
     removals.flat_map(|(have, keys)| keys.map(move |key| (key, have)))
 }

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use crate::delta::{Delta, Refused, State};
-use crate::entry::{GroupName, Hop, HopName, Key, Nexthop, NexthopId, Route, RouteTarget};
+use crate::entry::{
+    GroupName, Hop, HopName, Key, Nexthop, NexthopId, Route, RouteKey, RouteTarget,
+};
 use crate::link::{Mac, VxlanDevice};
 
 use super::Reconciler;
@@ -112,12 +114,23 @@ impl Reconciler {
 
     /// The routes.
     pub fn routes(&self) -> impl Iterator<Item = Row> + '_ {
-        self.routes.iter().map(|(key, state)| Row {
+        let routes = self.routes.iter();
+        routes.map(|(key, state)| self.route_row(key, &state))
+    }
+
+    /// One route, if it is wanted or there.
+    pub fn route(&self, key: &RouteKey) -> Option<Row> {
+        let state = self.routes.entry(key)?;
+        Some(self.route_row(*key, &state))
+    }
+
+    fn route_row(&self, key: RouteKey, state: &State<Route>) -> Row {
+        Row {
             key: Key::Route(key),
             want: state.want().map(|route| self.resolve(route, State::want)),
             have: state.have().map(|route| self.resolve_have(route)),
             refused: self.routes.refusal(&key).map(refused),
-        })
+        }
     }
 
     /// How many of our routes in the kernel are not wanted, and how many there

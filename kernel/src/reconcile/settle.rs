@@ -114,7 +114,7 @@ impl Reconciler {
                     self.dump_needed = true;
                     self.forgive_entries();
                 }
-                self.devices.done(name, Some(want.clone()));
+                self.devices.done(name, Some((**want).clone()));
             }
             Change::RemoveDevice { name } => self.devices.done(name, None),
             Change::PutAddress { link, network } => {

@@ -68,6 +68,11 @@ impl Routes {
         in_table!(self, key, |table, name| table.unwant(&name));
     }
 
+    /// As [`Delta::take_back`].
+    pub(crate) fn take_back(&mut self, key: &RouteKey) {
+        in_table!(self, key, |table, name| table.take_back(&name));
+    }
+
     /// As [`Delta::observe`].
     pub(crate) fn observe(&mut self, key: &RouteKey, route: Route) {
         let target = self.targets.number(route);
@@ -170,7 +175,7 @@ impl Routes {
     }
 
     /// The routes that are to be removed and are due, unless somebody `keeps` those
-    /// of this family that lead there. One whose prefix is wanted with another
+    /// of this family that lead there and were not taken back. One whose prefix is wanted with another
     /// metric stays until that is there.
     pub(crate) fn removals<'a>(
         &'a self,
@@ -215,10 +220,8 @@ impl Routes {
     where
         Key<A>: Name,
     {
-        let groups = table
-            .removals()
-            .map(|(target, names)| (self.targets.route(*target), names));
-        let groups = groups.filter(move |(route, _)| !keeps(route));
+        let groups = table.removals(move |target| keeps(&self.targets.route(*target)));
+        let groups = groups.map(|(target, names)| (self.targets.route(*target), names));
         groups.flat_map(move |(route, names)| {
             let gone = names.filter(|name| !is_awaited(table, name));
             gone.map(move |name| Change::RemoveRoute {

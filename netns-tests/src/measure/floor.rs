@@ -3,6 +3,7 @@
 use super::netlink::{Message, send_all};
 use super::{BackendKind, Peers};
 use lab::{LabError, Namespace, ip_batch};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 const RTM_NEWROUTE: u16 = 24;
@@ -78,6 +79,36 @@ pub fn delete_routes(
         Message::new(RTM_DELROUTE, &body).attribute(RTA_DST, &peers.block(number).octets())
     };
     let mut messages: Vec<Message> = (0..count).map(deletion).collect();
+    let start = Instant::now();
+    send_all(namespace, &mut messages)?;
+    Ok(start.elapsed())
+}
+
+/// The nexthop object that [`change_networks`] names.
+const HOP: u32 = 1;
+
+/// Makes the one nexthop of [`change_networks`]: this gateway on this link.
+pub fn add_hop(namespace: &Namespace, device: u32, gateway: Ipv4Addr) -> Result<(), LabError> {
+    let hop = Message::new(RTM_NEWNEXTHOP, &[AF_INET, 0, PROTOCOL, 0, 0, 0, 0, 0])
+        .attribute(1, &HOP.to_ne_bytes())
+        .attribute(6, &gateway.octets())
+        .attribute(5, &device.to_ne_bytes());
+    send_all(namespace, &mut [hop])
+}
+
+/// IPv4 networks of length 24 through the nexthop of [`add_hop`]: puts all, or takes all away; returns the time that it took.
+pub fn change_networks(
+    namespace: &Namespace,
+    networks: &[Ipv4Addr],
+    put: bool,
+) -> Result<Duration, LabError> {
+    let change = |network: &Ipv4Addr| {
+        let kind = if put { RTM_NEWROUTE } else { RTM_DELROUTE };
+        Message::new(kind, &route_header(24, PROTOCOL))
+            .attribute(RTA_DST, &network.octets())
+            .attribute(RTA_NH_ID, &HOP.to_ne_bytes())
+    };
+    let mut messages: Vec<Message> = networks.iter().map(change).collect();
     let start = Instant::now();
     send_all(namespace, &mut messages)?;
     Ok(start.elapsed())

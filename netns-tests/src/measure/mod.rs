@@ -1,6 +1,7 @@
 //! What the benchmarks share: synthetic leases, a fast way into etcd, the kernel's floor, clocks and tables.
 
 mod arena;
+mod contender;
 mod etcd;
 mod fib;
 mod floor;
@@ -9,19 +10,23 @@ mod netlink;
 mod process;
 mod rest;
 mod route_monitor;
+mod route_probe;
 mod synthetic;
 mod table;
 
 pub use arena::Arena;
+pub use contender::{Contender, Rival};
 pub use etcd::EtcdClient;
 pub use fib::{FibGauge, settled};
 pub use floor::{
-    add_foreign_neighbours, add_foreign_routes, delete_routes, install, prepare, put_routes,
+    add_foreign_neighbours, add_foreign_routes, add_hop, change_networks, delete_routes, install,
+    prepare, put_routes,
 };
 pub use gate::Gate;
 pub use process::Usage;
 pub use rest::wait_for_rest;
 pub use route_monitor::RouteMonitor;
+pub use route_probe::RouteProbe;
 pub use synthetic::{BackendKind, Peers};
 pub use table::{Table, megabytes, milliseconds, percentile};
 

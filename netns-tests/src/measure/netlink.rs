@@ -43,6 +43,14 @@ impl Message {
         self
     }
 
+    /// As a question that needs no acknowledgement.
+    pub(super) fn request(mut self) -> Vec<u8> {
+        let len = u32::try_from(self.bytes.len()).expect("a message is short");
+        self.bytes[0..4].copy_from_slice(&len.to_ne_bytes());
+        self.bytes[6..8].copy_from_slice(&NLM_F_REQUEST.to_ne_bytes());
+        self.bytes
+    }
+
     fn finish(&mut self, last: bool) -> &[u8] {
         let len = u32::try_from(self.bytes.len()).expect("a message is short");
         let flags = NLM_F_REQUEST | NLM_F_CREATE | if last { NLM_F_ACK } else { 0 };

@@ -101,9 +101,8 @@ fn bandwidth_behind_us_finds_the_link_and_shapes_it() {
     nothing_is_left(&node);
 }
 
-/// libcni's own tool: `go install github.com/containernetworking/cni/cnitool@v1.3.0`.
 #[test]
-#[ignore = "needs cnitool (scripts/install-deps cnitool, which needs Go)"]
+#[ignore = "needs cnitool (scripts/install-deps cni-go, which needs Go)"]
 fn libcni_adds_checks_and_deletes() {
     let (node, a) = (dual(), pod("a"));
     let configs = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@
 mod chain;
 mod crash;
 mod crowd;
+mod flannel;
 mod installed;
 mod pods;
 mod protocol;

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
 use super::net::*;
-use crate::policy::{Actions, Clause, Import, Match, MeshImport, Policy, PrefixList, PrefixRule};
+use crate::policy::{
+    Actions, Clause, Import, Match, MeshImport, Policy, PrefixList, PrefixRule, Untold,
+};
 use crate::rib::{Fate, Reach, Refusal, Rule};
 use crate::speaker::{Input, Origination};
 use crate::wire::{Community, RefreshKind};
@@ -359,6 +361,20 @@ fn a_refresh_tells_everything_again_between_marks_and_removes_nothing() {
 }
 
 #[test]
+fn a_peer_is_told_again_between_marks_without_having_asked() {
+    let mut net = chain();
+    net.originate(1, &["192.0.2.0/24"]);
+    net.settle();
+    let sent = |net: &Net, kind: u8| net.nodes[&1].sent[&kind];
+    let before = (sent(&net, 2), net.nodes[&1].sent.get(&5).copied());
+    net.input(1, Input::TellAgain(name(2)));
+    net.settle();
+    assert!(sent(&net, 2) > before.0);
+    assert_eq!(sent(&net, 5) - before.1.unwrap_or(0), 4 * 23);
+    assert_eq!((net.nodes[&2].kernel.len(), net.downs(2)), (1, 0));
+}
+
+#[test]
 fn peers_that_are_told_the_same_are_one_group() {
     let net = Net::mesh(6);
     assert_eq!(net.nodes[&1].speaker.groups(), 1);
@@ -371,6 +387,6 @@ fn peers_that_are_told_the_same_are_one_group() {
         net.nodes[&1]
             .speaker
             .told(net.id(1, 4), prefix("10.244.2.0/24")),
-        None
+        Err(Untold::Internal)
     );
 }

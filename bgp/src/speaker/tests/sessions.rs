@@ -1,4 +1,6 @@
 use super::net::*;
+use crate::peer::Next;
+use crate::policy::Import;
 use crate::session::Cause;
 use crate::speaker::{Event, Input, ListenRange, MaxPrefixes};
 use crate::wire::Cease;
@@ -44,6 +46,28 @@ fn a_stranger_is_turned_away_and_one_from_a_listen_range_is_a_peer_while_it_stay
     assert_eq!(net.hops(1, "192.0.2.0/24"), [] as [&str; 0]);
     assert_eq!(net.nodes[&1].speaker.peers(net.now).count(), 0);
     assert_eq!(net.events(1, |e| matches!(e, Event::Forgotten(..))), 1);
+}
+
+#[test]
+fn who_came_from_a_listen_range_follows_what_is_said_of_it_and_goes_with_it() {
+    let mut listening = config(1, 65001, &[]);
+    listening.listen = vec![ListenRange {
+        range: prefix("10.99.0.0/24"),
+        peer: open_peer(0, 65002),
+    }];
+    let stranger = (2, config(2, 65002, &[(1, 65001)]));
+    let mut net = Net::new(vec![(1, listening.clone()), stranger]);
+    net.originate(2, &["192.0.2.0/24"]);
+    net.settle();
+    listening.listen[0].peer.import = Import::Unset;
+    net.input(1, Input::Reconfigure(Box::new(listening.clone())));
+    net.settle();
+    assert_eq!((net.nodes[&1].kernel.len(), net.downs(1)), (0, 0));
+    listening.listen.clear();
+    net.input(1, Input::Reconfigure(Box::new(listening)));
+    net.settle();
+    assert_eq!(net.downs(2), 1);
+    assert_eq!(net.nodes[&1].speaker.peers(net.now).count(), 0);
 }
 
 #[test]
@@ -98,6 +122,32 @@ fn a_peer_above_its_limit_is_closed_and_comes_back_at_its_time() {
     assert_eq!(net.nodes[&1].kernel.len(), 0);
     net.pass(seconds(200));
     assert_eq!(net.nodes[&1].kernel.len(), 1);
+}
+
+#[test]
+fn a_reset_ends_a_hold_after_too_many_prefixes_and_opens_no_peer_that_is_shut() {
+    let mut net = Net::mesh(2);
+    let mut limited = net.nodes[&1].config.peers[&name(2)].clone();
+    limited.max_prefixes = Some(MaxPrefixes {
+        limit: 1,
+        warn: 0,
+        restart: None,
+    });
+    net.input(1, Input::SetPeer(name(2), Box::new(limited.clone())));
+    net.originate(2, &["10.244.2.0/24", "10.0.0.0/24"]);
+    net.settle();
+    let next = |net: &Net| net.nodes[&1].speaker.peers(net.now).next().unwrap().next;
+    assert_eq!(next(&net), Next::Released(None));
+    net.originate(2, &["10.244.2.0/24"]);
+    net.input(1, Input::Reset(name(2), String::new()));
+    net.pass(seconds(60));
+    assert_eq!(net.nodes[&1].kernel.len(), 1);
+    limited.shutdown = Some("disk swap".to_owned());
+    net.input(1, Input::SetPeer(name(2), Box::new(limited)));
+    net.input(1, Input::Reset(name(2), String::new()));
+    net.pass(seconds(60));
+    assert_eq!(next(&net), Next::Wanted);
+    assert_eq!(net.nodes[&1].kernel.len(), 0);
 }
 
 #[test]

@@ -8,7 +8,9 @@
 //!  the kernel's answers --> ways.rs -------------+                         notes              the log
 //! ```
 
+mod inspect;
 mod mesh;
+mod past;
 mod prefix;
 mod settings;
 mod sync;
@@ -24,20 +26,22 @@ use std::time::Instant;
 use bgp::peer::ConnId;
 use bgp::policy::Guard;
 use bgp::rib::PeerId;
-use bgp::speaker::{self, Event, PeerName, Speaker};
+use bgp::speaker::{self, Event, PeerName, PeerView, Speaker};
 use bytes::Bytes;
 use kernel::Resolved;
 use subnet_alloc::Block;
 
 use crate::backend::{Local, Remote};
 use crate::bgp::transport::{DialError, Dialing, Door};
-use crate::bgp::words;
 use crate::config::BgpChoice;
 
+pub(crate) use inspect::Kind;
+pub(crate) use past::Past;
 pub(crate) use sync::Held;
 pub(crate) use wishes::Wish;
 
 use mesh::Mesh;
+use past::Pasts;
 use sync::Sync;
 use ways::Ways;
 use wishes::Wishes;
@@ -66,6 +70,8 @@ pub(crate) enum Output {
     Open(Door),
     /// Connect to this peer.
     Connect(PeerId, Dialing),
+    /// It is no peer any more: an attempt to connect to it is for nobody.
+    GiveUp(PeerId),
     /// Send this.
     Send(ConnId, Bytes),
     /// Close this when all is sent.
@@ -76,8 +82,8 @@ pub(crate) enum Output {
     Wishes(Vec<Wish>),
     /// Which stale routes stay.
     Hold(Held),
-    /// Something to tell the operator.
-    Note(Event),
+    /// Something to tell the operator, and the name of the peer that it is about.
+    Note(Event, Option<PeerName>),
 }
 
 /// The BGP side of a node.
@@ -97,8 +103,7 @@ pub(crate) struct Fabric {
     wishes: Wishes,
     /// What the speaker chose while the way to a next hop was not known.
     waiting: Vec<speaker::RouteChange>,
-    /// Why there is no session with a peer, as it was the last time.
-    troubles: BTreeMap<PeerId, String>,
+    pasts: Pasts,
     sync: Sync,
     /// What is held has changed.
     hold_due: bool,
@@ -133,7 +138,7 @@ impl Fabric {
             ways: Ways::default(),
             wishes,
             waiting: Vec::new(),
-            troubles: BTreeMap::new(),
+            pasts: Pasts::default(),
             sync: Sync::default(),
             hold_due: true,
             outputs: VecDeque::new(),
@@ -153,11 +158,7 @@ impl Fabric {
                 self.reconfigure(now);
                 self.originate(now);
             }
-            Input::Choice(choice) => {
-                self.choice = choice;
-                self.reconfigure(now);
-                self.originate(now);
-            }
+            Input::Choice(choice) => self.take_choice(choice, now),
             Input::Speaker(input) => self.tell(input, now),
             Input::Resolved(answers) => self.take_ways(answers, now),
             Input::WaysMoved => self.ways.doubt(),
@@ -185,33 +186,38 @@ impl Fabric {
     /// Something may be due.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.speaker.handle_timeout(now);
-        self.drain();
-    }
-
-    /// What speaks to the peers, for those who look inside.
-    pub(crate) fn speaker(&self) -> &Speaker {
-        &self.speaker
-    }
-
-    /// What a peer is called.
-    pub(crate) fn name(&self, id: PeerId) -> &str {
-        self.names.get(&id).map_or("?", |name| &name.0)
-    }
-
-    /// Why there was no session with a peer the last time.
-    pub(crate) fn trouble(&self, id: PeerId) -> Option<&str> {
-        self.troubles.get(&id).map(String::as_str)
+        self.drain(now);
     }
 
     /// A connection that was asked for could not be made.
     pub(crate) fn connect_failed(&mut self, peer: PeerId, why: &DialError, now: Instant) {
-        self.troubles.insert(peer, why.to_string());
+        self.pasts.failed(peer, why.to_string(), now);
         self.tell(speaker::Input::ConnectFailed(peer), now);
     }
 
     fn tell(&mut self, input: speaker::Input<'_>, now: Instant) {
         self.speaker.handle_input(input, now);
-        self.drain();
+        self.drain(now);
+    }
+
+    fn take_choice(&mut self, choice: Arc<BgpChoice>, now: Instant) {
+        let before = std::mem::replace(&mut self.choice, choice);
+        let moved = self.peers_connected_otherwise(&before, now);
+        self.reconfigure(now);
+        self.originate(now);
+        for name in moved {
+            let why = "settings of the connection have changed".to_owned();
+            self.tell(speaker::Input::Reset(name, why), now);
+        }
+    }
+
+    /// The peers that were connected in another manner under these settings. Those that are to have no session stay alone.
+    fn peers_connected_otherwise(&self, before: &BgpChoice, now: Instant) -> Vec<PeerName> {
+        let differs = |peer: &PeerView<'_>| {
+            tcp::manner_of(before, peer) != tcp::manner_of(&self.choice, peer)
+        };
+        let peers = self.speaker.peers(now).filter(differs);
+        peers.map(|peer| peer.name.clone()).collect()
     }
 
     fn originate(&mut self, now: Instant) {
@@ -300,7 +306,7 @@ impl Fabric {
             self.speaker
                 .handle_input(speaker::Input::NextHops(reaches.collect()), now);
         }
-        self.take_in();
+        self.take_in(now);
         if !is_final {
             self.waiting = wishes::folded(std::mem::take(&mut self.waiting));
         }
@@ -313,13 +319,13 @@ impl Fabric {
         }
     }
 
-    fn drain(&mut self) {
-        self.take_in();
+    fn drain(&mut self, now: Instant) {
+        self.take_in(now);
         self.pass_on();
     }
 
     /// Takes in what the speaker says.
-    fn take_in(&mut self) {
+    fn take_in(&mut self, now: Instant) {
         while let Some(output) = self.speaker.poll_output() {
             match output {
                 speaker::Output::Connect(id) => {
@@ -334,7 +340,7 @@ impl Fabric {
                 }
                 speaker::Output::Close(conn) => self.outputs.push_back(Output::Close(conn)),
                 speaker::Output::Routes(changes) => self.take_routes(changes),
-                speaker::Output::Event(event) => self.take_event(event),
+                speaker::Output::Event(event) => self.take_event(event, now),
             }
         }
     }
@@ -358,19 +364,19 @@ impl Fabric {
         self.waiting.extend(changes);
     }
 
-    fn take_event(&mut self, event: Event) {
+    fn take_event(&mut self, event: Event, now: Instant) {
+        self.pasts.take(&event, now);
+        if let Event::Known(id, name) = &event {
+            self.names.insert(*id, name.clone());
+        }
+        // When this is told its number may be that of another.
+        let name = event.peer().and_then(|id| self.names.get(&id).cloned());
         match &event {
-            Event::Known(id, name) => {
-                self.names.insert(*id, name.clone());
-                self.begin_sync(*id);
-            }
+            Event::Known(id, _) => self.begin_sync(*id),
             Event::Forgotten(id, _) => {
+                self.names.remove(id);
                 self.sync.remove(*id);
-                self.troubles.remove(id);
-            }
-            Event::Up(id) => drop(self.troubles.remove(id)),
-            Event::Down { peer, cause, .. } | Event::Failed { peer, cause, .. } => {
-                self.troubles.insert(*peer, words::cause_of(cause));
+                self.outputs.push_back(Output::GiveUp(*id));
             }
             Event::Synced(id, family, _) => self.sync.synced(*id, *family),
             _ => {}
@@ -379,7 +385,7 @@ impl Fabric {
             event,
             Event::Known(..) | Event::Forgotten(..) | Event::Synced(..)
         );
-        self.outputs.push_back(Output::Note(event));
+        self.outputs.push_back(Output::Note(event, name));
     }
 
     fn begin_sync(&mut self, id: PeerId) {

@@ -1,5 +1,8 @@
 //! Nodes that speak to each other over wires in memory.
 
+mod operator;
+mod reload;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -65,6 +68,9 @@ struct Machine {
     wanted: BTreeMap<Key, Entry>,
     held: Option<Held>,
     notes: Vec<Event>,
+    /// The same with the names that are told with them.
+    names: Vec<(String, Event)>,
+    given_up: Vec<PeerId>,
     /// Next hops that the kernel does not reach.
     cut: Vec<IpAddr>,
 }
@@ -222,6 +228,8 @@ impl Machine {
             wanted: BTreeMap::new(),
             held: None,
             notes: Vec::new(),
+            names: Vec::new(),
+            given_up: Vec::new(),
             cut: Vec::new(),
         }
     }
@@ -235,8 +243,13 @@ impl Machine {
             }
             Output::Wishes(wishes) => wishes.into_iter().for_each(|wish| self.wish(wish)),
             Output::Hold(held) => self.held = Some(held),
-            Output::Note(event) => self.notes.push(event),
+            Output::Note(event, name) => {
+                let name = name.map(|name| name.0).unwrap_or_default();
+                self.names.push((name, event.clone()));
+                self.notes.push(event);
+            }
             Output::Open(_) => {}
+            Output::GiveUp(peer) => self.given_up.push(peer),
             other => panic!("{other:?}"),
         }
     }

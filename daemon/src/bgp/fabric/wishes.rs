@@ -36,6 +36,8 @@ pub(super) struct Wishes {
     hops: BTreeMap<IpAddr, usize>,
     /// Sets of next hops, and what is known of each.
     groups: BTreeMap<Box<[IpAddr]>, Group>,
+    /// Names of groups that are no more. With those in use they are all numbers from 0 on.
+    spare: Vec<GroupName>,
     /// The sets of successive routes are mostly the same.
     last: Option<(Hops, Box<[IpAddr]>)>,
 }
@@ -84,7 +86,8 @@ impl Wishes {
             .collect()
     }
 
-    fn key(&self, prefix: Prefix) -> RouteKey {
+    /// What the route to a prefix is called.
+    pub(super) fn key(&self, prefix: Prefix) -> RouteKey {
         RouteKey::with_metric(network_of(prefix), self.metric)
     }
 
@@ -102,7 +105,8 @@ impl Wishes {
         for hop in &set {
             self.use_hop(*hop, ways, wishes);
         }
-        let name = self.free_name();
+        let next = GroupName(self.groups.len() as u32);
+        let name = self.spare.pop().unwrap_or(next);
         let members = set.iter().map(|hop| HopName(*hop)).collect();
         wishes.push(Wish::Want(Entry::Group(name, members)));
         self.groups.insert(set, Group { name, routes: 1 });
@@ -142,6 +146,7 @@ impl Wishes {
                 && let Some(group) = self.groups.remove(&set)
             {
                 wishes.push(Wish::Unwant(Key::Group(group.name)));
+                self.spare.push(group.name);
                 for hop in set {
                     if let Some(uses) = self.hops.get_mut(&hop) {
                         *uses -= 1;
@@ -172,13 +177,6 @@ impl Wishes {
         let set: Box<[IpAddr]> = set.into();
         self.last = Some((hops.clone(), set.clone()));
         set
-    }
-
-    fn free_name(&self) -> GroupName {
-        let taken: std::collections::BTreeSet<u32> =
-            self.groups.values().map(|group| group.name.0).collect();
-        let free = (0..).find(|number| !taken.contains(number));
-        GroupName(free.unwrap_or(0))
     }
 }
 

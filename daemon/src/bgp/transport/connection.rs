@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::Message;
 
 /// The most that is read at once, after which others have their turn.
-const READ: usize = 64 * 1024;
+const READ: usize = 16 * 1024;
 /// The most pieces that are written at once.
 const PIECES: usize = 64;
 

@@ -116,7 +116,7 @@ impl Porter {
         Ok(())
     }
 
-    /// How many connections were closed at once, because there were too many or a key could not be put.
+    /// How many connections were closed at once: there were too many, they came from too far, or a key could not be put.
     pub(super) fn turned_away(&self) -> u64 {
         self.turned_away
     }
@@ -174,10 +174,11 @@ impl Porter {
             if guest.key.is_some() && !self.listeners[listener].has_key(&whole(guest.from)) {
                 return None;
             }
-            guest
-                .ttl
-                .put(&SockRef::from(&stream), remote.is_ipv6())
-                .ok()?;
+            let socket = SockRef::from(&stream);
+            guest.ttl.put(&socket, remote.is_ipv6()).ok()?;
+            if !guest.ttl.lets_in(&socket).ok()? {
+                return None;
+            }
         }
         let local = stream.local_addr().ok()?;
         Some(Caller {

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::TransportError;
 use super::key::{self, Key, KeyError};
 use super::manners::prepare;
+use super::sockopt::keep_syn;
 
 /// How many may wait to be accepted: all nodes of a large cluster come at once when this one is back.
 const WAITING: i32 = 1024;
@@ -81,6 +82,7 @@ fn bind(at: SocketAddr) -> io::Result<Socket> {
     }
     socket.set_reuse_address(true)?;
     prepare(&SockRef::from(&socket), at.is_ipv6())?;
+    keep_syn(&socket)?;
     socket.bind(&SockAddr::from(at))?;
     Ok(socket)
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use socket2::Socket;
 
-use super::sockopt::set_least_ttl;
+use super::sockopt::{set_least_ttl, syn_ttl};
 
 /// How far packets go, and from how far they may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +38,24 @@ impl Ttl {
             Ttl::Hops(hops) => set_ttl(socket, ipv6, hops),
             Ttl::Security(hops) => {
                 set_ttl(socket, ipv6, u8::MAX)?;
-                let crossed = hops.saturating_sub(1);
-                set_least_ttl(socket, ipv6, u8::MAX - crossed)
+                set_least_ttl(socket, ipv6, least(hops))
             }
         }
     }
+
+    /// Whether the first packet of an accepted connection came from no further than it may. What came with it and after it
+    /// is heard before [`put`](Self::put) can keep it out.
+    pub(super) fn lets_in(self, socket: &Socket) -> io::Result<bool> {
+        match self {
+            Ttl::Hops(_) => Ok(true),
+            Ttl::Security(hops) => Ok(syn_ttl(socket)?.is_some_and(|ttl| ttl >= least(hops))),
+        }
+    }
+}
+
+/// The lowest TTL that a packet has left after it came over so many hops.
+fn least(hops: u8) -> u8 {
+    u8::MAX - hops.saturating_sub(1)
 }
 
 fn set_ttl(socket: &Socket, ipv6: bool, ttl: u8) -> io::Result<()> {

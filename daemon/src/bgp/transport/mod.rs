@@ -111,7 +111,7 @@ impl Transport {
         self.porter.open(door)
     }
 
-    /// How many who connected to us were sent away at once, because there were too many.
+    /// How many who connected to us were sent away at once: there were too many, or they came from too far.
     #[cfg_attr(not(test), expect(dead_code, reason = "a count for /metrics"))]
     pub(crate) fn turned_away(&self) -> u64 {
         self.porter.turned_away()

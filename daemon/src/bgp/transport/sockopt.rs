@@ -13,6 +13,9 @@ use socket2::SockAddr;
 /// The longest key that the kernel takes (`TCP_MD5SIG_MAXKEYLEN`).
 pub(super) const LONGEST_KEY: usize = 80;
 
+/// Headers of IP and TCP with all options; more of them than this nobody needs.
+const LONGEST_SYN: usize = 256;
+
 /// Only the prefix of the address counts (`TCP_MD5SIG_FLAG_PREFIX`, linux/tcp.h).
 const PREFIX_COUNTS: u8 = 1;
 
@@ -66,6 +69,37 @@ pub(super) fn set_least_ttl(socket: &impl AsRawFd, ipv6: bool, least: u8) -> io:
     } else {
         set(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &least)
     }
+}
+
+/// Those who connect to this socket leave their first packet with the connection, for [`syn_ttl`] (`TCP_SAVE_SYN`).
+pub(super) fn keep_syn(socket: &impl AsRawFd) -> io::Result<()> {
+    let yes: c_int = 1;
+    set(socket, libc::IPPROTO_TCP, libc::TCP_SAVE_SYN, &yes)
+}
+
+/// The TTL (hop limit) with which the first packet of an accepted connection came; `None` where the kernel has not kept it,
+/// as when it answers a flood with SYN cookies. It is there only once (`TCP_SAVED_SYN`).
+pub(super) fn syn_ttl(socket: &impl AsRawFd) -> io::Result<Option<u8>> {
+    let mut packet = [0_u8; LONGEST_SYN];
+    let mut length = packet.len() as libc::socklen_t;
+    // SAFETY: address and length are those of a live buffer.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_SAVED_SYN,
+            packet.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(match packet.get(..length as usize) {
+        Some([0x40..=0x4f, rest @ ..]) => rest.get(7).copied(),
+        Some([0x60..=0x6f, rest @ ..]) => rest.get(6).copied(),
+        _ => None,
+    })
 }
 
 /// Binding to an address and port 0 chooses the port when the other end is known, so that the same port can be used

@@ -138,6 +138,18 @@ impl BgpChoice {
         own
     }
 
+    /// The peer of this name.
+    pub(crate) fn peer(&self, name: &str) -> Option<&PeerChoice> {
+        self.peers.iter().find(|one| one.name == name)
+    }
+
+    /// The range that this address is in: of several the first.
+    pub(crate) fn range(&self, address: IpAddr) -> Option<&ListenChoice> {
+        let host = Prefix::host(address);
+        let mut ranges = self.listen.iter();
+        ranges.find(|one| one.range.range.covers(host))
+    }
+
     /// What somebody should know who has configured this, one line each: it is allowed, and probably not meant.
     pub(crate) fn advice(&self) -> Vec<String> {
         let external = self.peers.iter().filter(|one| one.peer.asn != self.asn);

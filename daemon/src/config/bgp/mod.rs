@@ -5,7 +5,7 @@
 //!      +---------------------+---------------------------+
 //!          table.rs  [bgp]   peer.rs  [[bgp.peer]], [[bgp.listen]]   policy.rs  import, export
 //!      +---------------------+---------------------------+
-//!                 choice.rs: BgpChoice              of_node: which of it is this node's (filter.rs, twins.rs)
+//!                 choice.rs: BgpChoice              of_node: which of it is this node's (filter.rs, twins.rs, signed.rs)
 //!                    /            \
 //!               rows.rs         keys.rs              what `twill show config` says of it; keys that stand in files
 //! ```
@@ -17,6 +17,7 @@ mod peer;
 mod policy;
 mod reader;
 mod rows;
+mod signed;
 mod table;
 mod text;
 mod twins;
@@ -38,8 +39,10 @@ pub(super) fn resolve(
 ) -> Result<(BgpChoice, Vec<Row>), ConfigError> {
     let all = table::read(value, file)?;
     twins::refuse(&all, Among::SameFilter, file)?;
+    signed::refuse(&all, Among::SameFilter, file)?;
     let own = all.of_node(node, labels);
     twins::refuse(&own, Among::OneNode, file)?;
+    signed::refuse(&own, Among::OneNode, file)?;
     let given = value.as_table().cloned().unwrap_or_default();
     let rows = rows::rows(&all, &own, &given, file);
     Ok((own, rows))

@@ -769,3 +769,39 @@ fn no_key_takes_a_value_of_every_shape() {
         assert!(refused >= 8, "{key} takes nearly anything");
     }
 }
+
+#[test]
+fn whoever_has_no_password_within_a_range_with_one_is_refused() {
+    let around = "[[bgp.listen]]\nrange = \"10.9.0.0/16\"\nas = 2\npassword = \"k\"\n";
+    let range = "[[bgp.listen]]\nrange = \"10.9.1.0/24\"\nas = 3\n";
+    let signed = format!("{range}password = \"l\"\n");
+    assert_eq!(
+        error(&format!("{range}{around}")),
+        "bgp.listen \"10.9.1.0/24\": range = 10.9.1.0/24 is not allowed: bgp.listen 10.9.0.0/16 has a password, and \
+         whoever connects from there without one is dropped by the kernel: want a password here, too"
+    );
+    assert_eq!(choice(&format!("{signed}{around}")).listen.len(), 2);
+    let near = tor("").replace("10.0.0.254", "10.9.0.1");
+    assert!(error(&format!("{near}{around}")).starts_with("bgp.peer \"tor1\": address = 10.9.0.1"));
+    let near = tor("password = \"k\"").replace("10.0.0.254", "10.9.0.1");
+    assert_eq!(choice(&format!("{near}{around}")).peers.len(), 1);
+    assert_eq!(choice(&format!("{}{around}", tor(""))).peers.len(), 1);
+    let elsewhere = format!("{range}nodes = [\"x\"]\n");
+    assert_eq!(choice(&format!("{elsewhere}{around}")).listen.len(), 1);
+}
+
+#[test]
+fn another_metric_waits_for_a_restart() {
+    let of = |text: &str| resolved(text).expect(text).0;
+    let reload = of("[bgp]").reloaded_by(of("[bgp]\nmetric = 7"));
+    assert_eq!(
+        (reload.followed, reload.waiting),
+        (vec![], vec!["bgp.metric"])
+    );
+    assert_eq!(reload.config.bgp.metric, 0);
+    let reload = of("[bgp]").reloaded_by(of("[bgp]\nmetric = 7\nmax-paths = 2"));
+    assert_eq!(
+        (reload.followed, reload.waiting),
+        (vec!["bgp"], vec!["bgp.metric"])
+    );
+}

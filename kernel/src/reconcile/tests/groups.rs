@@ -187,6 +187,44 @@ fn held_routes_stay_until_they_are_let_go_and_with_them_what_they_lead_through()
 }
 
 #[test]
+fn what_is_taken_back_goes_while_others_are_held() {
+    let mut world = restarted();
+    let held = Through(vec![ip("10.99.0.2"), ip("10.99.0.3")], RefCell::default());
+    for prefix in ["10.1.7.0/24", "10.9.9.0/24"] {
+        world.want_route(prefix, "10.99.0.2");
+        world.run(Scope::Held(&held));
+        world.reconciler.take_back(&Key::Route(key(prefix)));
+        assert_eq!(kinds(&world.run(Scope::Held(&held))), ["no route"]);
+    }
+    assert_eq!(world.prefixes().len(), 199);
+}
+
+#[test]
+fn what_is_taken_back_on_its_way_to_the_kernel_goes_though_others_are_held() {
+    let mut world = restarted();
+    let held = Through(vec![ip("10.99.0.2")], RefCell::default());
+    world.want_route("10.9.9.0/24", "10.99.0.2");
+    let changes = world
+        .reconciler
+        .pending(Instant::now(), Scope::Held(&held), 10);
+    world.reconciler.take_back(&Key::Route(key("10.9.9.0/24")));
+    world.kernel.apply(&changes).unwrap();
+    world.reconciler.settle(&changes, &[], Instant::now());
+    world.run(Scope::Held(&held));
+    assert!(!world.prefixes().contains("10.9.9.0/24"));
+}
+
+#[test]
+fn what_others_planned_for_and_do_not_any_more_is_held() {
+    let mut world = restarted();
+    let held = Through(vec![ip("10.99.0.2"), ip("10.99.0.3")], RefCell::default());
+    world.want_route("10.1.7.0/24", "10.99.0.2");
+    world.run(Scope::Held(&held));
+    world.reconciler.unwant(&Key::Route(key("10.1.7.0/24")));
+    assert_eq!(world.run(Scope::Held(&held)), []);
+}
+
+#[test]
 fn who_holds_routes_is_asked_once_for_each_way_and_not_for_each_route() {
     let mut world = restarted();
     let held = Through(vec![ip("10.99.0.2"), ip("10.99.0.3")], RefCell::default());

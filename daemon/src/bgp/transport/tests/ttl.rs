@@ -1,3 +1,5 @@
+use std::net::Ipv6Addr;
+
 use bytes::Bytes;
 use ipnetwork::IpNetwork;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
@@ -5,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::super::manners::prepare;
-use super::super::sockopt::set_least_ttl;
+use super::super::sockopt::{keep_syn, set_least_ttl, syn_ttl};
 use super::*;
 
 #[tokio::test]
@@ -44,7 +46,7 @@ async fn a_guest_from_too_far_is_not_heard() {
         ..guest(source)
     };
     far.open(&door(remote, vec![secure, others])).unwrap();
-    let peer = from(source, SocketAddr::new(remote, PORT));
+    let peer = from(source, SocketAddr::new(remote, PORT), 254);
     let conn = accepted(&mut far).await;
     let socket = SockRef::from(&peer);
     socket.set_ttl_v4(253).unwrap();
@@ -52,6 +54,38 @@ async fn a_guest_from_too_far_is_not_heard() {
     nothing(&mut far).await;
     socket.set_ttl_v4(254).unwrap();
     assert_eq!(heard(&mut far, conn, 5).await, b"hello");
+}
+
+/// What he said before he was let in would be heard.
+#[tokio::test]
+async fn a_guest_whose_first_packet_came_from_too_far_is_not_let_in() {
+    let (source, remote) = (address(), address());
+    let mut far = Transport::new();
+    let secure = Guest {
+        ttl: Ttl::Security(2),
+        ..guest(source)
+    };
+    far.open(&door(remote, vec![secure])).unwrap();
+    let peer = from(source, SocketAddr::new(remote, PORT), 253);
+    peer.writable().await.unwrap();
+    peer.try_write(b"hello").unwrap();
+    nothing(&mut far).await;
+    assert_eq!(far.turned_away(), 1);
+}
+
+#[test]
+fn the_first_packet_of_ipv6_says_how_far_it_came_and_says_it_once() {
+    let any = SockAddr::from(SocketAddr::from((Ipv6Addr::LOCALHOST, 0)));
+    let listener = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+    keep_syn(&listener).unwrap();
+    listener.bind(&any).unwrap();
+    listener.listen(1).unwrap();
+    let peer = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+    peer.set_unicast_hops_v6(254).unwrap();
+    peer.connect(&listener.local_addr().unwrap()).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    assert_eq!(syn_ttl(&accepted).unwrap(), Some(254));
+    assert_eq!(syn_ttl(&accepted).unwrap(), None);
 }
 
 #[tokio::test]
@@ -105,7 +139,7 @@ async fn what_we_send_goes_as_far_as_it_is_said_when_we_are_connected_to() {
         }],
     ))
     .unwrap();
-    let mut peer = from(source, SocketAddr::new(remote, PORT));
+    let mut peer = from(source, SocketAddr::new(remote, PORT), 64);
     let conn = accepted(&mut far).await;
     set_least_ttl(&peer, false, 4).unwrap();
     far.send(conn, Bytes::from_static(b"hello"));
@@ -130,8 +164,9 @@ fn packets_are_marked_as_control_of_the_network() {
 }
 
 /// Somebody who is connected and cares for nothing.
-fn from(source: IpAddr, remote: SocketAddr) -> TcpStream {
+fn from(source: IpAddr, remote: SocketAddr, ttl: u32) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_ttl_v4(ttl).unwrap();
     socket
         .bind(&SockAddr::from(SocketAddr::new(source, 0)))
         .unwrap();
