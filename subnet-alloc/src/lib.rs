@@ -12,6 +12,7 @@ mod file;
 mod follow;
 mod history;
 mod json;
+mod kube;
 mod lease;
 mod life;
 mod memory;
@@ -32,6 +33,9 @@ pub use file::{FileStore, FileWatch};
 pub use follow::{BadEvent, Follower, LeaseEvent, Outage, StoreEvent};
 pub use history::{History, Use};
 pub use json::{BadJson, shown};
+pub use kube::{
+    Annotations, BadNode, BadPrefix, NoBlock, NodeLeases, NodeObject, Overwrites, network_available,
+};
 pub use lease::{BadLease, Hold, Lease, LeaseAttrs, LeaseId, Revision};
 pub use life::Life;
 pub use memory::{MemoryStore, MemoryWatch};
