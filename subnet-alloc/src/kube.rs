@@ -6,15 +6,18 @@
 //! net-conf.json           the network config: a file, from a ConfigMap
 //! ```
 
+mod annotations;
+mod leases;
 mod network;
 mod node;
+mod patch;
 mod server;
 mod watch;
 
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::fs;
 
 use crate::block::Block;
@@ -23,9 +26,11 @@ use crate::lease::{Lease, LeaseAttrs, Revision};
 use crate::life::Life;
 use crate::store::{Claim, LeaseStore, Listing, Publish, Renewal, Replace, StoreError};
 
-use node::{Node, Reading};
 use server::Server;
 
+pub use annotations::{Annotations, BadPrefix};
+use leases::NodeLeases;
+pub use node::{BadNode, NoBlock, NodeObject, Overwrites, Reading};
 pub use watch::KubeWatch;
 
 /// How a cluster is reached, and who asks.
@@ -37,27 +42,28 @@ pub struct KubeOptions {
     pub node: String,
     /// The file with the network config (flannel's `net-conf.json`).
     pub network_config: PathBuf,
-    /// The domain of the annotations; flannel's is `flannel.alpha.coreos.com`.
-    pub annotation_prefix: String,
+    /// In which annotations Nodes say how they are reached.
+    pub annotations: Annotations,
 }
 
 /// Leases as a Kubernetes cluster has them. What ends a lease is the end of its Node.
 pub struct KubeStore {
     options: KubeOptions,
     server: Server,
-}
-
-/// A Node's part of a listing.
-enum Read {
-    Lease(Lease),
-    Bad(crate::store::BadEntry),
+    /// What the last listing said, for the watch that goes on from it.
+    listed: Mutex<Option<(Revision, NodeLeases)>>,
 }
 
 impl KubeStore {
     /// Reads how the cluster is reached; it is connected to when it is first asked.
     pub fn open(options: KubeOptions) -> Result<KubeStore, StoreError> {
         let server = Server::open(options.kubeconfig.as_deref())?;
-        Ok(KubeStore { options, server })
+        let listed = Mutex::default();
+        Ok(KubeStore {
+            options,
+            server,
+            listed,
+        })
     }
 
     async fn network_config(&self) -> Result<Option<Vec<u8>>, StoreError> {
@@ -74,8 +80,8 @@ impl KubeStore {
 
     fn reading(&self, config: &[u8]) -> Reading {
         let (v4, v6) = network::families(config);
-        let prefix = self.options.annotation_prefix.clone();
-        Reading { prefix, v4, v6 }
+        let names = self.options.annotations.clone();
+        Reading { names, v4, v6 }
     }
 
     /// What Nodes are read with. Without a network config it does not matter.
@@ -83,35 +89,35 @@ impl KubeStore {
         Ok(self.reading(&self.network_config().await?.unwrap_or_default()))
     }
 
-    /// The block that the cluster gave to this node.
-    fn own_block(&self, own: &Node, reading: &Reading) -> Result<Block, StoreError> {
-        let name = &self.options.node;
-        match own.block(reading) {
-            Ok(Some(block)) => Ok(block),
-            Ok(None) => Err(self.server.failed(format!(
-                "Node {name} has no podCIDR yet; the cluster's controller manager gives it one when it runs with --allocate-node-cidrs and a --cluster-cidr"
-            ))),
-            Err(why) => Err(self.server.failed(format!("Node {name}: {why}"))),
-        }
+    async fn own_node(&self) -> Result<NodeObject, StoreError> {
+        self.server.node(&self.options.node).await
     }
 
-    /// This node and its block, if the lease is that.
-    async fn own(&self, lease: &Lease) -> Result<Option<(Node, Reading)>, StoreError> {
-        let reading = self.usual_reading().await?;
-        let node = self.server.node(&self.options.node).await?;
-        let is_own = self.own_block(&node, &reading)? == lease.block;
-        Ok(is_own.then_some((node, reading)))
+    /// The lease that the cluster has given to this node.
+    fn own_lease(&self, node: &NodeObject, reading: &Reading) -> Result<Lease, StoreError> {
+        let block = node.block(reading);
+        let block = block.map_err(|why| self.server.failed(why.to_string()))?;
+        Ok(node.own_lease(block, reading))
     }
 
-    async fn say(
+    fn listed(&self) -> MutexGuard<'_, Option<(Revision, NodeLeases)>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn publish_on(
         &self,
-        block: Block,
+        node: &NodeObject,
         attrs: &LeaseAttrs,
         reading: &Reading,
     ) -> Result<Lease, StoreError> {
-        let patch = node::saying(attrs, reading);
+        let overwrites = node.overwrites(&reading.names);
+        let overwrites = overwrites.map_err(|bad| {
+            let why = format!("Node {}: {}", bad.key, bad.why);
+            self.server.failed(why)
+        })?;
+        let patch = reading.names.publish(attrs, overwrites);
         let node = self.server.patch(&self.options.node, patch).await?;
-        Ok(node.own_lease(block, reading))
+        self.own_lease(&node, reading)
     }
 }
 
@@ -126,9 +132,8 @@ impl LeaseStore for KubeStore {
         let Some(config) = self.network_config().await? else {
             return Ok(None);
         };
-        let own = self.server.node(&self.options.node).await?;
-        let block = self.own_block(&own, &self.reading(&config))?;
-        Ok(Some(network::with_lengths(&config, &block)))
+        let own = self.own_lease(&self.own_node().await?, &self.reading(&config))?;
+        Ok(Some(network::with_lengths(&config, &own.block)))
     }
 
     /// All Nodes with a daemon, and this one with its block. While this one has none, that is an error.
@@ -137,36 +142,28 @@ impl LeaseStore for KubeStore {
             return Ok(Listing::default());
         };
         let reading = self.reading(&config);
-        let own = self.server.node(&self.options.node).await?;
-        let block = self.own_block(&own, &reading)?;
-        let read = |node: Node| {
-            if node.metadata.name == self.options.node {
-                return Some(Read::Lease(node.own_lease(block, &reading)));
-            }
-            match node.lease(&reading) {
-                Ok(lease) => lease.map(Read::Lease),
-                Err(bad) => Some(Read::Bad(bad)),
-            }
-        };
-        let (all, revision) = self.server.nodes(read).await?;
-        let mut listing = Listing {
-            revision,
-            config: Some(network::with_lengths(&config, &block)),
-            ..Listing::default()
-        };
-        for read in all {
-            match read {
-                Read::Lease(lease) => listing.leases.push(lease),
-                Read::Bad(bad) => listing.bad.push(bad),
-            }
-        }
+        let own = self.own_lease(&self.own_node().await?, &reading)?;
+        let (nodes, revision) = self.server.nodes(&reading).await?;
+        let mut listing = nodes.listing(revision);
+        *self.listed() = Some((revision, nodes));
+        listing.config = Some(network::with_lengths(&config, &own.block));
+        listing.leases.retain(|lease| lease.block != own.block);
+        listing.leases.push(own);
         listing.leases.sort_by_cached_key(|lease| lease.block.key());
         Ok(listing)
     }
 
+    /// Goes on from the last listing; from another revision, what Nodes were is not known.
     async fn watch(&self, after: Revision) -> Result<KubeWatch, StoreError> {
-        let reading = self.usual_reading().await?;
-        KubeWatch::open(self.server.clone(), reading, after).await
+        let listed = self.listed().take();
+        match listed.filter(|(revision, _)| *revision == after) {
+            Some((_, leases)) => KubeWatch::open(self.server.clone(), leases, after).await,
+            None => Err(StoreError::Compacted {
+                endpoint: self.server.endpoint.clone(),
+                asked: after,
+                at: after,
+            }),
+        }
     }
 
     /// The cluster gives blocks; what can be claimed is the one that it gave.
@@ -177,8 +174,8 @@ impl LeaseStore for KubeStore {
         _ttl: Duration,
     ) -> Result<Claim, StoreError> {
         let reading = self.usual_reading().await?;
-        let own = self.server.node(&self.options.node).await?;
-        let given = self.own_block(&own, &reading)?;
+        let node = self.own_node().await?;
+        let given = self.own_lease(&node, &reading)?.block;
         if given != *block {
             return Err(self.server.failed(format!(
                 "the cluster gave Node {} the block {given}, which the network config does not give out; correct Network in {}",
@@ -186,7 +183,9 @@ impl LeaseStore for KubeStore {
                 self.options.network_config.display()
             )));
         }
-        self.say(*block, attrs, &reading).await.map(Claim::Won)
+        self.publish_on(&node, attrs, &reading)
+            .await
+            .map(Claim::Won)
     }
 
     async fn publish(
@@ -195,13 +194,13 @@ impl LeaseStore for KubeStore {
         attrs: &LeaseAttrs,
         _ttl: Duration,
     ) -> Result<Publish, StoreError> {
-        match self.own(lease).await? {
-            Some((_, reading)) => self
-                .say(lease.block, attrs, &reading)
-                .await
-                .map(Publish::Done),
-            None => Ok(Publish::Lost { held: None }),
+        let reading = self.usual_reading().await?;
+        let node = self.own_node().await?;
+        if self.own_lease(&node, &reading)?.block != lease.block {
+            return Ok(Publish::Lost { held: None });
         }
+        let published = self.publish_on(&node, attrs, &reading).await?;
+        Ok(Publish::Done(published))
     }
 
     async fn replace(
@@ -214,22 +213,27 @@ impl LeaseStore for KubeStore {
         Ok(Replace::Lost)
     }
 
+    /// Nothing ends by itself here. A lease is gone when the Node says something else, whoever wrote that.
     async fn renew(&self, lease: &Lease, _ttl: Duration) -> Result<Renewal, StoreError> {
-        Ok(match self.own(lease).await? {
-            Some(_) => Renewal::Alive { ttl: Duration::MAX },
-            None => Renewal::Gone,
+        let reading = self.usual_reading().await?;
+        let own = self.own_lease(&self.own_node().await?, &reading)?;
+        let stands = (own.block, &own.attrs) == (lease.block, &lease.attrs);
+        Ok(if stands {
+            Renewal::Alive { ttl: Duration::MAX }
+        } else {
+            Renewal::Gone
         })
     }
 
     async fn release(&self, lease: &Lease) -> Result<bool, StoreError> {
-        let Some((_, reading)) = self.own(lease).await? else {
+        let reading = self.usual_reading().await?;
+        let own = self.own_lease(&self.own_node().await?, &reading)?;
+        if own.block != lease.block {
             return Ok(false);
-        };
-        let patch = node::silence(&reading);
-        self.server
-            .patch(&self.options.node, patch)
-            .await
-            .map(|_| true)
+        }
+        let patch = reading.names.release();
+        self.server.patch(&self.options.node, patch).await?;
+        Ok(true)
     }
 
     async fn history(&self) -> Result<History, StoreError> {
@@ -245,20 +249,12 @@ impl LeaseStore for KubeStore {
         let is_own = lease.attrs.node.as_deref() == Some(&self.options.node);
         Ok(if is_own { Life::Over } else { Life::Endless })
     }
+
     /// Says on the Node that pods may come: its condition `NetworkUnavailable` is false.
     async fn serving(&self) -> Result<(), StoreError> {
-        let now = k8s_openapi::jiff::Timestamp::now()
-            .strftime("%Y-%m-%dT%H:%M:%SZ")
-            .to_string();
-        let condition = json!({
-            "type": "NetworkUnavailable",
-            "status": "False",
-            "reason": "TwillIsUp",
-            "message": "Twill is running on this node",
-            "lastHeartbeatTime": now,
-            "lastTransitionTime": now,
-        });
-        let patch = json!({ "status": { "conditions": [condition] } });
+        let now = k8s_openapi::jiff::Timestamp::now();
+        let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let patch = patch::network_available(&now);
         self.server.patch(&self.options.node, patch).await.map(drop)
     }
 }

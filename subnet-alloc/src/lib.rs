@@ -20,7 +20,10 @@ mod pool;
 mod rules;
 mod store;
 
-pub use self::kube::{KubeOptions, KubeStore, KubeWatch};
+pub use self::kube::{
+    Annotations, BadNode, BadPrefix, KubeOptions, KubeStore, KubeWatch, NoBlock, NodeObject,
+    Overwrites, Reading,
+};
 pub use allocator::{
     AllocError, Decision, Identity, Knowledge, Question, Rival, Shared, Step, decide, shared_with,
 };

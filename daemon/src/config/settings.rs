@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, Command, ValueEnum};
 use ipnetwork::IpNetwork;
 use regex_lite::Regex;
+use subnet_alloc::Annotations;
 
 use super::values::{self, Secret, StoreKind};
 
@@ -103,11 +104,12 @@ pub(super) struct StoreSettings {
     #[arg(long, value_name = "FILE")]
     pub(super) kubeconfig_file: Option<PathBuf>,
 
-    /// With --store kube: the domain of the annotations in which Nodes say how they are reached
+    /// With --store kube: how the annotations begin in which Nodes say how they are reached
     ///
-    /// Nodes with flannel's daemon and nodes with ours understand each other under the same one.
-    #[arg(long, value_name = "DOMAIN", default_value = "flannel.alpha.coreos.com", value_parser = values::domain)]
-    pub(super) kube_annotation_prefix: String,
+    /// A domain, and behind a slash a name if there are several networks. Nodes with flannel's
+    /// daemon and nodes with ours understand each other under the same one.
+    #[arg(long, value_name = "PREFIX", default_value = "flannel.alpha.coreos.com", value_parser = Annotations::new)]
+    pub(super) kube_annotation_prefix: Annotations,
 
     /// With --store kube: the file with the network config
     #[arg(

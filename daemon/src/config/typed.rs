@@ -80,7 +80,7 @@ fn kube_choice(store: StoreSettings, node_name: &str) -> StoreChoice {
         kubeconfig: store.kubeconfig_file,
         node: node_name.to_owned(),
         network_config: store.net_config_path,
-        annotation_prefix: store.kube_annotation_prefix,
+        annotations: store.kube_annotation_prefix,
     })
 }
 

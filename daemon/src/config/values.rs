@@ -138,20 +138,6 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
     number(text, 0..=u16::MAX)
 }
 
-/// The domain of an annotation's key (RFC 1123).
-pub(super) fn domain(text: &str) -> Result<String, String> {
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && label
-                .chars()
-                .all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'))
-    };
-    match text.trim_end_matches('/') {
-        domain if domain.len() <= 253 && domain.split('.').all(is_label) => Ok(domain.into()),
-        _ => Err("want a domain such as flannel.alpha.coreos.com, in lower case".into()),
-    }
-}
-
 pub(super) fn node_name(text: &str) -> Result<String, String> {
     match text.trim() {
         name if LeaseAttrs::is_node_name(name) => Ok(name.into()),

@@ -112,6 +112,8 @@ impl<S: LeaseStore> Driver<S> {
             StoreEvent::Up { .. } => {
                 if let StoreState::Down { why, since, .. } = &self.daemon.store {
                     info!("store back after {} s ({why})", since.elapsed().as_secs());
+                    // A full channel has a hint in it already.
+                    let _ = self.holding.hints.try_send(Hint::Back);
                 }
                 self.daemon.store = StoreState::Up;
             }

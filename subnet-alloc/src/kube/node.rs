@@ -1,117 +1,160 @@
-//! A Node as a lease: its block from `spec.podCIDRs`, what it says about itself from flannel's annotations.
+//! A Node object, as far as it says something about a lease: its block from `spec.podCIDRs`, what its daemon says from flannel's
+//! annotations.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
-use serde::Deserialize;
+use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
-use crate::block::Block;
-use crate::json::shown;
+use super::annotations::{
+    Annotations, BACKEND, DATA, DATA_V6, MANAGED, OVERWRITE, OVERWRITE_V6, UNDERLAY, UNDERLAY_V6,
+};
+use super::server::revision;
+use crate::block::{BadBlock, Block};
+use crate::json::{LONGEST, shown};
 use crate::lease::{Hold, Lease, LeaseAttrs, Revision};
 use crate::store::BadEntry;
 
-/// What is read of a Node; all else is passed over while it is read.
+/// What Nodes are read with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The annotations of this pod network.
+    pub names: Annotations,
+    /// Whether the network has IPv4.
+    pub v4: bool,
+    /// Whether it has IPv6.
+    pub v6: bool,
+}
+
+/// What is read of a Node. All else of the object, which is most of it, is skipped while it is read.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Node {
-    pub(super) metadata: Metadata,
+pub struct NodeObject {
+    metadata: Metadata,
     #[serde(default)]
     spec: Spec,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Metadata {
-    pub(super) name: String,
-    #[serde(default)]
+struct Metadata {
+    name: String,
+    #[serde(rename = "resourceVersion")]
     resource_version: String,
     #[serde(default)]
-    annotations: BTreeMap<String, String>,
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Spec {
-    #[serde(rename = "podCIDR", default)]
-    pod_cidr: String,
-    #[serde(rename = "podCIDRs", default)]
-    pod_cidrs: Vec<String>,
+    #[serde(default, rename = "podCIDR")]
+    pod_cidr: Option<String>,
+    #[serde(default, rename = "podCIDRs")]
+    pod_cidrs: Option<Vec<String>>,
 }
 
-/// What Nodes are read with: whose annotations, and which families the network has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reading {
-    /// The domain of the annotations, without the slash.
-    pub(super) prefix: String,
-    pub(super) v4: bool,
-    pub(super) v6: bool,
+impl Reading {
+    fn families(&self) -> &'static str {
+        match (self.v4, self.v6) {
+            (true, false) => "IPv4",
+            (false, true) => "IPv6",
+            _ => "IPv4 or IPv6",
+        }
+    }
 }
 
-/// The annotations behind the prefix, as flannel names them.
-mod name {
-    pub(super) const MANAGED: &str = "kube-subnet-manager";
-    pub(super) const TYPE: &str = "backend-type";
-    pub(super) const DATA: &str = "backend-data";
-    pub(super) const DATA_V6: &str = "backend-v6-data";
-    pub(super) const UNDERLAY_V4: &str = "public-ip";
-    pub(super) const UNDERLAY_V6: &str = "public-ipv6";
-    /// Set by hand where other nodes reach this one at another address (NAT).
-    pub(super) const INSTEAD_V4: &str = "public-ip-overwrite";
-    pub(super) const INSTEAD_V6: &str = "public-ipv6-overwrite";
+/// A text that is no Node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the API server sent something that is no Node: {0}")]
+pub struct BadNode(String);
+
+/// Why a node has no block yet, or none that can be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoBlock {
+    /// Nobody has given it one.
+    #[error(
+        "Node {node} has no spec.podCIDRs of {families} yet: kube-controller-manager gives them with --allocate-node-cidrs=true and --cluster-cidr"
+    )]
+    Waiting {
+        /// The node's name.
+        node: String,
+        /// What it shall have: the network's families.
+        families: &'static str,
+    },
+    /// One of them is none.
+    #[error("Node {node}: spec.podCIDRs has {cidr:?}, which is no prefix of pods: {why}")]
+    Bad {
+        /// The node's name.
+        node: String,
+        /// What stands there.
+        cidr: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
-impl Node {
-    /// The revision of its last write.
-    pub(super) fn revision(&self) -> Revision {
+/// Addresses that an operator has other nodes told instead of those of the underlay: for nodes behind NAT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Overwrites {
+    /// `public-ip-overwrite`.
+    pub v4: Option<Ipv4Addr>,
+    /// `public-ipv6-overwrite`.
+    pub v6: Option<Ipv6Addr>,
+}
+
+/// A lease as the annotations say it, in the spelling of the value in etcd.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Said<'a> {
+    #[serde(rename = "PublicIP")]
+    public_ip: Option<&'a str>,
+    #[serde(rename = "PublicIPv6")]
+    public_ipv6: Option<&'a str>,
+    backend_type: Option<&'a str>,
+    backend_data: Option<&'a RawValue>,
+    backend_v6_data: Option<&'a RawValue>,
+    node_name: &'a str,
+}
+
+impl NodeObject {
+    /// Reads the JSON of a Node.
+    pub fn read(text: &[u8]) -> Result<NodeObject, BadNode> {
+        serde_json::from_slice(text).map_err(|why| BadNode(shown(&why.to_string(), LONGEST)))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.metadata.name
+    }
+
+    /// When it was last written.
+    pub fn revision(&self) -> Revision {
         revision(&self.metadata.resource_version)
     }
 
-    /// The pod CIDRs of the families that the network has. `None`: it has none of them.
-    pub(super) fn block(&self, reading: &Reading) -> Result<Option<Block>, String> {
-        let (mut v4, mut v6) = (None, None);
-        for text in self.pod_cidrs() {
-            let part: IpNetwork = text
-                .parse()
-                .map_err(|why| format!("podCIDR {} is no prefix: {why}", shown(text, 80)))?;
-            match part {
-                IpNetwork::V4(part) if reading.v4 => _ = v4.get_or_insert(part),
-                IpNetwork::V6(part) if reading.v6 => _ = v6.get_or_insert(part),
-                IpNetwork::V4(_) | IpNetwork::V6(_) => {}
-            }
-        }
-        if v4.is_none() && v6.is_none() {
+    /// What its daemon has published, as a lease on the families that it has an address of. `None` while no daemon of
+    /// this pod network has.
+    pub fn lease(&self, reading: &Reading) -> Result<Option<Lease>, BadEntry> {
+        if self.said(&reading.names, MANAGED) != Some("true") {
             return Ok(None);
         }
-        block_of(v4, v6).map(Some)
-    }
-
-    fn pod_cidrs(&self) -> impl Iterator<Item = &str> {
-        let several = self.spec.pod_cidrs.iter();
-        let one = Some(&self.spec.pod_cidr).filter(|_| self.spec.pod_cidrs.is_empty());
-        several
-            .chain(one)
-            .map(String::as_str)
-            .filter(|text| !text.is_empty())
-    }
-
-    /// The Node's lease. `None` while it has no block, or no daemon has said that it serves it.
-    pub(super) fn lease(&self, reading: &Reading) -> Result<Option<Lease>, BadEntry> {
-        let block = self.block(reading).map_err(|why| self.bad(None, why))?;
-        let is_managed = self.annotation(reading, name::MANAGED) == Some("true");
-        let Some(block) = block.filter(|_| is_managed) else {
-            return Ok(None);
-        };
-        let attrs = self
-            .attrs(reading)
-            .map_err(|why| self.bad(Some(block), why))?;
+        let attrs = self.attrs(&reading.names).map_err(|why| self.bad(&why))?;
+        let whole = self
+            .block(reading)
+            .map_err(|why| self.bad(&why.to_string()))?;
+        let v4 = whole.v4().filter(|_| attrs.underlay_v4.is_some());
+        let v6 = whole.v6().filter(|_| attrs.underlay_v6.is_some());
+        let no_address = "it has published no underlay address of a family of its podCIDRs";
+        let block = Block::new(v4, v6).map_err(|_| self.bad(no_address))?;
         Ok(Some(self.holding(block, attrs)))
     }
 
-    /// The lease of this node itself: the block that it was given, whether or not it has said anything.
+    /// The lease of this node itself: the block that it was given, and what its daemon has published so far, if that can
+    /// be read.
     pub(super) fn own_lease(&self, block: Block, reading: &Reading) -> Lease {
-        let said = self.attrs(reading).unwrap_or_default();
-        let node = Some(self.metadata.name.clone());
+        let published = self.lease(reading).ok().flatten();
+        let said = published.map(|lease| lease.attrs).unwrap_or_default();
+        let node = Some(self.name().to_owned());
         self.holding(block, LeaseAttrs { node, ..said })
     }
 
@@ -124,242 +167,271 @@ impl Node {
         }
     }
 
-    fn attrs(&self, reading: &Reading) -> Result<LeaseAttrs, String> {
-        let text = |name| self.annotation(reading, name);
-        let address = |instead, usual| -> Result<Option<IpAddr>, String> {
-            let said = text(instead).map(|text| (instead, text));
-            let Some((name, said)) = said.or_else(|| Some((usual, text(usual)?))) else {
-                return Ok(None);
-            };
-            let parsed = said.parse().map_err(|_| {
-                let said = shown(said, 80);
-                format!(
-                    "annotation {}/{name} is {said}, which is no address",
-                    reading.prefix
-                )
-            });
-            parsed.map(|ip: IpAddr| Some(ip).filter(|ip| !ip.is_unspecified()))
-        };
-        let data = |name| {
-            let raw = text(name).filter(|text| *text != "null");
-            let raw = raw.map(|text| RawValue::from_string(text.to_owned()));
-            raw.transpose()
-                .map_err(|why| format!("annotation {}/{name} is no JSON: {why}", reading.prefix))
-        };
-        let v4 = address(name::INSTEAD_V4, name::UNDERLAY_V4)?;
-        let v6 = address(name::INSTEAD_V6, name::UNDERLAY_V6)?;
-        Ok(LeaseAttrs {
-            underlay_v4: v4.and_then(ipv4),
-            underlay_v6: v6.and_then(ipv6),
-            backend: text(name::TYPE).map(str::to_owned),
-            data: data(name::DATA)?,
-            data_v6: data(name::DATA_V6)?,
-            node: Some(self.metadata.name.clone()),
-            released: false,
+    /// The block that it was given: the first prefix of each family that the network has.
+    pub fn block(&self, reading: &Reading) -> Result<Block, NoBlock> {
+        let several = self.spec.pod_cidrs.iter().flatten();
+        let mut all: Vec<&String> = several.collect();
+        if all.is_empty() {
+            all.extend(&self.spec.pod_cidr);
+        }
+        let (mut v4, mut v6) = (None, None);
+        for text in all {
+            match text.parse() {
+                Ok(IpNetwork::V4(net)) => v4 = v4.or(reading.v4.then_some(net)),
+                Ok(IpNetwork::V6(net)) => v6 = v6.or(reading.v6.then_some(net)),
+                Err(why) => return Err(self.no_block(text, why.to_string())),
+            }
+        }
+        Block::new(v4, v6).map_err(|why| match why {
+            BadBlock::Empty => NoBlock::Waiting {
+                node: self.shown_name(),
+                families: reading.families(),
+            },
+            BadBlock::HostBits { ref prefix, .. }
+            | BadBlock::Length { ref prefix, .. }
+            | BadBlock::Mapped { ref prefix } => self.no_block(prefix, why.to_string()),
         })
     }
 
-    fn annotation(&self, reading: &Reading, name: &str) -> Option<&str> {
-        let key = key(reading, name);
-        let text = self.metadata.annotations.get(&key)?;
-        Some(text.as_str()).filter(|text| !text.is_empty())
+    /// What an operator wants other nodes to be told; what is no address is an error that names it.
+    pub fn overwrites(&self, names: &Annotations) -> Result<Overwrites, BadEntry> {
+        Ok(Overwrites {
+            v4: self.address(names, OVERWRITE)?,
+            v6: self.address(names, OVERWRITE_V6)?,
+        })
     }
 
-    fn bad(&self, block: Option<Block>, why: String) -> BadEntry {
+    fn address<T: std::str::FromStr>(
+        &self,
+        names: &Annotations,
+        which: &str,
+    ) -> Result<Option<T>, BadEntry> {
+        let text = self.said(names, which).filter(|text| !text.is_empty());
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        let why = || format!("annotation {} is {text}, no address", names.name(which));
+        let parsed = text.parse().map_err(|_| self.bad(&why()));
+        parsed.map(Some)
+    }
+
+    fn attrs(&self, names: &Annotations) -> Result<LeaseAttrs, String> {
+        let raw = |which| {
+            let text = self.said(names, which);
+            let parsed = text.map(serde_json::from_str::<&RawValue>).transpose();
+            parsed.map_err(|why| format!("annotation {} is no JSON: {why}", names.name(which)))
+        };
+        let said = Said {
+            public_ip: self.said(names, UNDERLAY),
+            public_ipv6: self.said(names, UNDERLAY_V6),
+            backend_type: self.said(names, BACKEND),
+            backend_data: raw(DATA)?,
+            backend_v6_data: raw(DATA_V6)?,
+            node_name: self.name(),
+        };
+        let text = serde_json::to_vec(&said).map_err(|why| why.to_string())?;
+        LeaseAttrs::from_json(&text).map_err(|why| why.to_string())
+    }
+
+    fn said(&self, names: &Annotations, which: &str) -> Option<&str> {
+        let all = self.metadata.annotations.as_ref()?;
+        all.get(&names.name(which)).map(String::as_str)
+    }
+
+    fn bad(&self, why: &str) -> BadEntry {
         BadEntry {
-            key: shown(&self.metadata.name, 80),
-            block,
+            key: self.shown_name(),
+            block: None,
             revision: self.revision(),
+            why: shown(why, LONGEST),
+        }
+    }
+
+    fn no_block(&self, cidr: &str, why: String) -> NoBlock {
+        NoBlock::Bad {
+            node: self.shown_name(),
+            cidr: shown(cidr, 50),
             why,
         }
     }
-}
 
-/// A resource version; those that are no number count as the first.
-pub(super) fn revision(text: &str) -> Revision {
-    Revision(text.parse().unwrap_or(0))
-}
-
-/// What is written to a Node so that others, flannel's daemons among them, read these attributes.
-pub(super) fn saying(attrs: &LeaseAttrs, reading: &Reading) -> Value {
-    let raw = |data: &Option<Box<RawValue>>| data.as_ref().map(|data| data.get().to_owned());
-    let data = raw(&attrs.data).unwrap_or_else(|| "null".to_owned());
-    annotating(
-        reading,
-        [
-            (name::MANAGED, Some("true".to_owned())),
-            (name::TYPE, attrs.backend.clone()),
-            (name::DATA, Some(data)),
-            (name::DATA_V6, raw(&attrs.data_v6)),
-            (
-                name::UNDERLAY_V4,
-                attrs.underlay_v4.map(|ip| ip.to_string()),
-            ),
-            (
-                name::UNDERLAY_V6,
-                attrs.underlay_v6.map(|ip| ip.to_string()),
-            ),
-        ],
-    )
-}
-
-/// What is written to a Node that no daemon serves any more.
-pub(super) fn silence(reading: &Reading) -> Value {
-    let all = [
-        name::MANAGED,
-        name::TYPE,
-        name::DATA,
-        name::DATA_V6,
-        name::UNDERLAY_V4,
-        name::UNDERLAY_V6,
-    ];
-    annotating(reading, all.map(|name| (name, None)))
-}
-
-/// A merge patch; what is null goes.
-fn annotating<const N: usize>(reading: &Reading, all: [(&str, Option<String>); N]) -> Value {
-    let all: BTreeMap<_, _> = all
-        .into_iter()
-        .map(|(name, text)| (key(reading, name), text))
-        .collect();
-    json!({ "metadata": { "annotations": all } })
-}
-
-fn key(reading: &Reading, name: &str) -> String {
-    format!("{}/{name}", reading.prefix)
-}
-
-fn block_of(v4: Option<Ipv4Network>, v6: Option<Ipv6Network>) -> Result<Block, String> {
-    let v4 = v4.map(|part| Ipv4Network::new(part.network(), part.prefix()).unwrap_or(part));
-    let v6 = v6.map(|part| Ipv6Network::new(part.network(), part.prefix()).unwrap_or(part));
-    Block::new(v4, v6).map_err(|why| why.to_string())
-}
-
-fn ipv4(ip: IpAddr) -> Option<Ipv4Addr> {
-    match ip {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
-    }
-}
-
-fn ipv6(ip: IpAddr) -> Option<Ipv6Addr> {
-    match ip {
-        IpAddr::V4(_) => None,
-        IpAddr::V6(ip) => Some(ip),
+    fn shown_name(&self) -> String {
+        shown(self.name(), 253)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
-    const READING: fn() -> Reading = || Reading {
-        prefix: "flannel.alpha.coreos.com".to_owned(),
-        v4: true,
-        v6: true,
-    };
+    const PREFIX: &str = "flannel.alpha.coreos.com/";
 
-    /// What flannel leaves on a node of a dual-stack cluster.
-    fn flannels() -> Value {
+    /// A Node as an API server sends it, with these annotations of flannel's.
+    fn object(annotations: &[(&str, &str)], cidrs: &[&str]) -> Value {
+        let mut all = json!({ "node.alpha.kubernetes.io/ttl": "0" });
+        for (name, value) in annotations {
+            all[format!("{PREFIX}{name}")] = (*value).into();
+        }
         json!({
+            "kind": "Node",
+            "apiVersion": "v1",
             "metadata": {
-                "name": "node-1",
-                "resourceVersion": "4711",
-                "annotations": {
-                    "flannel.alpha.coreos.com/backend-data": r#"{"VNI":1,"VtepMAC":"fe:d9:bd:bd:f9:6d"}"#,
-                    "flannel.alpha.coreos.com/backend-v6-data": r#"{"VNI":1,"VtepMAC":"8e:0b:ad:ce:b3:2c"}"#,
-                    "flannel.alpha.coreos.com/backend-type": "vxlan",
-                    "flannel.alpha.coreos.com/kube-subnet-manager": "true",
-                    "flannel.alpha.coreos.com/public-ip": "10.99.0.2",
-                    "flannel.alpha.coreos.com/public-ipv6": "fd99::2",
-                    "node.alpha.kubernetes.io/ttl": "0",
-                },
+                "name": "worker-1", "uid": "b0", "resourceVersion": "4711", "labels": { "a": "b" },
+                "annotations": all, "managedFields": [{ "manager": "kubelet" }],
             },
-            "spec": { "podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24", "fd00:244:0:1::/64"], "taints": [] },
-            "status": { "images": [{ "names": ["a"], "sizeBytes": 7 }] },
+            "spec": { "podCIDR": cidrs.first(), "podCIDRs": cidrs, "taints": [] },
+            "status": { "images": [{ "names": ["x"], "sizeBytes": 1 }] },
         })
     }
 
-    fn node(value: &Value) -> Node {
-        serde_json::from_value(value.clone()).unwrap()
+    fn node(annotations: &[(&str, &str)], cidrs: &[&str]) -> NodeObject {
+        let text = object(annotations, cidrs).to_string();
+        NodeObject::read(text.as_bytes()).expect("it is a Node")
+    }
+
+    const VXLAN: [(&str, &str); 6] = [
+        (MANAGED, "true"),
+        (BACKEND, "vxlan"),
+        (DATA, r#"{"VNI":1,"VtepMAC":"fe:d9:bd:bd:f9:6d"}"#),
+        (DATA_V6, r#"{"VNI":1,"VtepMAC":"8e:0b:ad:ce:b3:2c"}"#),
+        (UNDERLAY, "10.99.0.2"),
+        (UNDERLAY_V6, "fd99::2"),
+    ];
+    const DUAL: [&str; 2] = ["10.244.7.0/24", "fd00:244:7::/64"];
+
+    /// A dual-stack network with annotations of this prefix.
+    fn reading(prefix: &str) -> Reading {
+        Reading {
+            names: Annotations::new(prefix).expect("it is a prefix"),
+            v4: true,
+            v6: true,
+        }
+    }
+
+    fn flannels() -> Reading {
+        reading("flannel.alpha.coreos.com")
+    }
+
+    fn lease(annotations: &[(&str, &str)], cidrs: &[&str]) -> Lease {
+        let lease = node(annotations, cidrs).lease(&flannels());
+        lease.expect("it is good").expect("it is there")
     }
 
     #[test]
-    fn a_node_that_flannel_serves_is_a_lease() {
-        let lease = node(&flannels()).lease(&READING()).unwrap().unwrap();
-        assert_eq!(lease.block.key(), "10.244.1.0-24&fd00:244:0:1::-64");
-        let expected = br#"{"PublicIP":"10.99.0.2","PublicIPv6":"fd99::2","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"fe:d9:bd:bd:f9:6d"},"BackendV6Data":{"VNI":1,"VtepMAC":"8e:0b:ad:ce:b3:2c"},"NodeName":"node-1"}"#;
-        assert_eq!(lease.attrs, LeaseAttrs::from_json(expected).unwrap());
+    fn a_node_on_which_flannel_runs_has_a_lease() {
+        let lease = lease(&VXLAN, &DUAL);
+        assert_eq!(lease.block.key(), "10.244.7.0-24&fd00:244:7::-64");
         assert_eq!(
             (lease.hold, lease.revision),
             (Hold::Reserved, Revision(4711))
         );
+        let text = String::from_utf8(lease.attrs.to_json()).expect("JSON is UTF-8");
+        assert_eq!(
+            text,
+            r#"{"PublicIP":"10.99.0.2","PublicIPv6":"fd99::2","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"fe:d9:bd:bd:f9:6d"},"BackendV6Data":{"VNI":1,"VtepMAC":"8e:0b:ad:ce:b3:2c"},"NodeName":"worker-1"}"#
+        );
     }
 
     #[test]
-    fn what_is_written_reads_back_and_is_what_flannel_writes() {
-        let lease = node(&flannels()).lease(&READING()).unwrap().unwrap();
-        let patch = saying(&lease.attrs, &READING());
-        let written = &patch["metadata"]["annotations"];
-        let flannels = &flannels()["metadata"]["annotations"];
-        for (key, text) in written.as_object().unwrap() {
-            assert_eq!(flannels[key], *text);
-        }
-    }
-
-    #[test]
-    fn a_block_has_the_families_of_the_network() {
-        let reading = Reading {
-            v6: false,
-            ..READING()
-        };
-        let block = node(&flannels()).block(&reading).unwrap().unwrap();
-        assert_eq!(block.key(), "10.244.1.0-24");
-    }
-
-    #[test]
-    fn without_a_pod_cidr_or_a_daemon_there_is_no_lease() {
-        let mut bare = flannels();
-        bare["spec"] = json!({});
-        assert_eq!(node(&bare).lease(&READING()), Ok(None));
-        let mut unserved = flannels();
-        unserved["metadata"]["annotations"] = json!({});
-        assert_eq!(node(&unserved).lease(&READING()), Ok(None));
-        let block = node(&unserved).block(&READING()).unwrap().unwrap();
-        let own = node(&unserved).own_lease(block, &READING());
-        assert_eq!(own.attrs.node.as_deref(), Some("node-1"));
-    }
-
-    #[test]
-    fn an_address_set_by_hand_goes_before_the_nodes_own() {
-        let mut moved = flannels();
-        moved["metadata"]["annotations"]["flannel.alpha.coreos.com/public-ip-overwrite"] =
-            json!("203.0.113.7");
-        let lease = node(&moved).lease(&READING()).unwrap().unwrap();
-        assert_eq!(lease.attrs.underlay_v4, "203.0.113.7".parse().ok());
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_named_with_the_node_and_its_block() {
-        let cases = [
-            ("public-ip", "10.99.0.300", "is no address"),
-            ("backend-data", "{", "is no JSON"),
+    fn direct_routes_have_null_as_data() {
+        let all = [
+            (MANAGED, "true"),
+            (BACKEND, "host-gw"),
+            (DATA, "null"),
+            (UNDERLAY, "10.99.0.2"),
         ];
-        for (name, text, why) in cases {
-            let mut broken = flannels();
-            broken["metadata"]["annotations"][format!("flannel.alpha.coreos.com/{name}")] =
-                json!(text);
-            let bad = node(&broken).lease(&READING()).unwrap_err();
-            assert_eq!((bad.key.as_str(), bad.block.is_some()), ("node-1", true));
-            assert!(
-                bad.why.contains(why) && bad.why.contains(name),
-                "{}",
-                bad.why
-            );
+        let attrs = lease(&all, &DUAL[..1]).attrs;
+        assert_eq!(attrs.backend.as_deref(), Some("host-gw"));
+        assert!(attrs.data.is_none());
+    }
+
+    #[test]
+    fn a_family_without_an_address_is_no_part_of_the_lease() {
+        let v4 = lease(&VXLAN[..5], &DUAL).block;
+        assert_eq!(v4.key(), "10.244.7.0-24");
+        let (mut v6_alone, cidrs) = (VXLAN.to_vec(), &DUAL[1..]);
+        v6_alone.retain(|(name, _)| *name != UNDERLAY);
+        assert_eq!(
+            lease(&v6_alone, cidrs).block.key(),
+            "0.0.0.0-0&fd00:244:7::-64"
+        );
+        let none = node(&VXLAN, &DUAL[1..]).lease(&flannels());
+        assert_eq!(
+            none.expect("it is good").expect("it is there").block.v4(),
+            None
+        );
+    }
+
+    #[test]
+    fn a_node_of_which_no_daemon_has_said_anything_has_no_lease() {
+        for annotations in [&[][..], &VXLAN[1..], &[(MANAGED, "false")]] {
+            assert_eq!(node(annotations, &DUAL).lease(&flannels()), Ok(None));
         }
-        let mut broken = flannels();
-        broken["spec"]["podCIDRs"] = json!(["10.244.1.0/33"]);
-        let bad = node(&broken).lease(&READING()).unwrap_err();
-        assert!(bad.why.contains("10.244.1.0/33"), "{}", bad.why);
+        assert_eq!(
+            node(&VXLAN, &DUAL).lease(&reading("example.org/blue")),
+            Ok(None)
+        );
+    }
+
+    #[test]
+    fn the_block_is_the_first_prefix_of_each_family_and_a_node_without_one_waits() {
+        let cidrs = ["fd00:244:7::/64", "10.244.7.0/24", "10.245.0.0/24"];
+        let block = node(&[], &cidrs).block(&flannels()).expect("it has one");
+        assert_eq!(block.key(), "10.244.7.0-24&fd00:244:7::-64");
+        let mut old = object(&[], &DUAL[..1]);
+        old["spec"]["podCIDRs"] = Value::Null;
+        let old = NodeObject::read(old.to_string().as_bytes()).expect("it is a Node");
+        assert_eq!(
+            old.block(&flannels()).expect("it has one").key(),
+            "10.244.7.0-24"
+        );
+        let why = node(&[], &[]).block(&flannels()).expect_err("it has none");
+        assert!(
+            why.to_string()
+                .contains("Node worker-1 has no spec.podCIDRs of IPv4 or IPv6 yet"),
+            "{why}"
+        );
+        let why = node(&[], &["10.244.7.1/24"])
+            .block(&flannels())
+            .expect_err("host bits");
+        assert!(why.to_string().contains("host bits"), "{why}");
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_is_refused_with_a_reason() {
+        let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+        let large = format!("{:?}", "x".repeat(70_000));
+        for (name, value, reason) in [
+            (UNDERLAY, "10.99.0.300", "PublicIP is 10.99.0.300"),
+            (UNDERLAY, "", "no underlay address"),
+            (DATA, r#"{},"NodeName":"other""#, "backend-data is no JSON"),
+            (DATA, "", "backend-data is no JSON"),
+            (DATA, &deep, "nested deeper than 32"),
+            (DATA, &large, "more than the 65536"),
+        ] {
+            let mut all = VXLAN[..5].to_vec();
+            all.retain(|(which, _)| *which != name);
+            all.push((name, value));
+            let bad = node(&all, &DUAL).lease(&flannels());
+            let bad = bad.expect_err(reason);
+            assert!(bad.why.contains(reason), "{}", bad.why);
+            assert_eq!(bad.key, "worker-1");
+        }
+        let bad = node(&VXLAN, &["10.244.7.0"]).lease(&flannels());
+        assert!(bad.is_err(), "no length: {bad:?}");
+        assert!(NodeObject::read(b"{}").is_err());
+        assert!(NodeObject::read(b"\xff").is_err());
+    }
+
+    #[test]
+    fn an_overwritten_address_is_read_and_what_is_none_is_named() {
+        let names = Annotations::default();
+        let read = |value| node(&[(OVERWRITE, value)], &DUAL).overwrites(&names);
+        let v4 = "192.0.2.7".parse().ok();
+        assert_eq!(read("192.0.2.7"), Ok(Overwrites { v4, v6: None }));
+        assert_eq!(read(""), Ok(Overwrites::default()));
+        let why = read("nat").expect_err("it is no address").why;
+        assert!(why.contains("public-ip-overwrite is nat"), "{why}");
     }
 }

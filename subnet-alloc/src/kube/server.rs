@@ -17,7 +17,8 @@ use tokio::time::timeout;
 use crate::lease::Revision;
 use crate::store::StoreError;
 
-use super::node::{Node, revision};
+use super::leases::NodeLeases;
+use super::node::{NodeObject, Reading};
 
 /// An API server that needs longer for one answer is taken for dead.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,7 +37,7 @@ pub(super) struct Server {
 #[derive(Deserialize)]
 struct Page {
     metadata: PageMeta,
-    items: Vec<Node>,
+    items: Vec<NodeObject>,
 }
 
 #[derive(Deserialize)]
@@ -68,45 +69,44 @@ impl Server {
         Ok(Server { client, endpoint })
     }
 
-    /// What `read` makes of all Nodes at one revision, a page at a time.
-    pub(super) async fn nodes<T>(
+    /// The leases of all Nodes at one revision, read a page at a time.
+    pub(super) async fn nodes(
         &self,
-        read: impl Fn(Node) -> Option<T>,
-    ) -> Result<(Vec<T>, Revision), StoreError> {
+        reading: &Reading,
+    ) -> Result<(NodeLeases, Revision), StoreError> {
         let mut attempt = 1;
         loop {
-            match self.pages(&read).await {
+            match self.pages(reading).await {
                 Err(StoreError::Compacted { .. }) if attempt < ATTEMPTS => attempt += 1,
                 result => return result,
             }
         }
     }
 
-    async fn pages<T>(
-        &self,
-        read: impl Fn(Node) -> Option<T>,
-    ) -> Result<(Vec<T>, Revision), StoreError> {
-        let mut all = Vec::new();
+    async fn pages(&self, reading: &Reading) -> Result<(NodeLeases, Revision), StoreError> {
+        let mut all = NodeLeases::new(reading.clone());
         let mut wanted = ListParams::default().limit(PAGE);
         loop {
             let page: Page = self.ask(nodes_path().list(&wanted)).await?;
-            let at = revision(&page.metadata.resource_version);
-            all.extend(page.items.into_iter().filter_map(&read));
+            for node in &page.items {
+                // Nobody is told yet: these are the first.
+                all.put(node);
+            }
             if page.metadata.next.is_empty() {
-                return Ok((all, at));
+                return Ok((all, revision(&page.metadata.resource_version)));
             }
             wanted = wanted.continue_token(&page.metadata.next);
         }
     }
 
     /// This Node.
-    pub(super) async fn node(&self, name: &str) -> Result<Node, StoreError> {
+    pub(super) async fn node(&self, name: &str) -> Result<NodeObject, StoreError> {
         self.ask(nodes_path().get(name, &GetParams::default()))
             .await
     }
 
     /// Changes what a Node says about itself, which is part of its status.
-    pub(super) async fn patch(&self, name: &str, patch: Value) -> Result<Node, StoreError> {
+    pub(super) async fn patch(&self, name: &str, patch: Value) -> Result<NodeObject, StoreError> {
         let (params, patch) = (PatchParams::default(), Patch::Strategic(patch));
         let request = nodes_path().patch_subresource("status", name, &params, &patch);
         self.ask(request).await
@@ -165,6 +165,11 @@ impl Server {
         let endpoint = self.endpoint.clone();
         StoreError::Failed { endpoint, why }
     }
+}
+
+/// A resource version. Kubernetes calls it opaque; that of every API server is etcd's revision.
+pub(super) fn revision(text: &str) -> Revision {
+    Revision(text.parse().unwrap_or(0))
 }
 
 pub(super) fn nodes_path() -> Request {

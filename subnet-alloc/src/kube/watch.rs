@@ -1,6 +1,5 @@
 //! Changes of Nodes as changes of leases.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -9,12 +8,12 @@ use kube::core::WatchEvent as NodeEvent;
 use kube::core::params::WatchParams;
 use tokio::time::timeout;
 
-use crate::block::Block;
-use crate::lease::{LeaseAttrs, Revision};
+use crate::lease::Revision;
 use crate::store::{StoreError, Watch, WatchEvent};
 
-use super::node::{Node, Reading, revision};
-use super::server::{Server, nodes_path};
+use super::leases::NodeLeases;
+use super::node::NodeObject;
+use super::server::{Server, nodes_path, revision};
 
 /// How long the server shall watch for us. Then we go on from where we are.
 const LONGEST: u32 = 290;
@@ -23,42 +22,31 @@ const BATCH: usize = 1000;
 /// A server that has nothing to tell sends a bookmark once a minute.
 const SILENCE: Duration = Duration::from_secs(75);
 
-type Events = Pin<Box<dyn Stream<Item = Result<NodeEvent<Node>, kube::Error>> + Send>>;
+type Events = Pin<Box<dyn Stream<Item = Result<NodeEvent<NodeObject>, kube::Error>> + Send>>;
 
 /// The Nodes after a revision.
 pub struct KubeWatch {
     server: Server,
-    reading: Reading,
+    /// What was told of Nodes.
+    leases: NodeLeases,
     /// Where it is; `None` after the server has ended a watch in peace.
     events: Option<Events>,
     after: Revision,
-    /// What was told of each Node: they report their health far more often than anything changes here.
-    told: BTreeMap<String, Told>,
     /// Why the watch is over; told after all events that came before.
     over: Option<StoreError>,
-}
-
-/// What was told of a Node.
-#[derive(Debug, PartialEq)]
-enum Told {
-    /// This lease.
-    Lease(Block, LeaseAttrs),
-    /// That it cannot be read, and why.
-    Bad(String),
 }
 
 impl KubeWatch {
     pub(super) async fn open(
         server: Server,
-        reading: Reading,
+        leases: NodeLeases,
         after: Revision,
     ) -> Result<KubeWatch, StoreError> {
         let mut watch = KubeWatch {
             server,
-            reading,
+            leases,
             events: None,
             after,
-            told: BTreeMap::new(),
             over: None,
         };
         watch.connect().await?;
@@ -69,7 +57,7 @@ impl KubeWatch {
         let params = WatchParams::default().timeout(LONGEST);
         let request = nodes_path().watch(&params, &self.after.to_string());
         let request = request.map_err(|why| self.server.failed(why.to_string()))?;
-        let events = self.server.client.request_events::<Node>(request);
+        let events = self.server.client.request_events::<NodeObject>(request);
         let events = self
             .server
             .in_time(events)
@@ -82,7 +70,7 @@ impl KubeWatch {
     /// Takes in one event; `None`: the server has ended the watch in peace.
     fn take(
         &mut self,
-        event: Option<Result<NodeEvent<Node>, kube::Error>>,
+        event: Option<Result<NodeEvent<NodeObject>, kube::Error>>,
         out: &mut Vec<WatchEvent>,
     ) {
         match event {
@@ -96,46 +84,11 @@ impl KubeWatch {
             }
             Some(Ok(NodeEvent::Added(node) | NodeEvent::Modified(node))) => {
                 self.after = node.revision();
-                self.changed(&node, out);
+                out.extend(self.leases.put(&node));
             }
             Some(Ok(NodeEvent::Deleted(node))) => {
                 self.after = node.revision();
-                self.gone(&node, out);
-            }
-        }
-    }
-
-    fn changed(&mut self, node: &Node, out: &mut Vec<WatchEvent>) {
-        let (told, event) = match node.lease(&self.reading) {
-            Ok(None) => return self.gone(node, out),
-            Ok(Some(lease)) => (
-                Told::Lease(lease.block, lease.attrs.clone()),
-                WatchEvent::Put(lease),
-            ),
-            Err(bad) => (Told::Bad(bad.why.clone()), WatchEvent::Bad(bad)),
-        };
-        let name = &node.metadata.name;
-        if self.told.get(name) == Some(&told) {
-            return;
-        }
-        // A Node that was made again may have another block.
-        if let Some(Told::Lease(old, _)) = self.told.get(name)
-            && !matches!(&told, Told::Lease(block, _) if block == old)
-        {
-            out.push(WatchEvent::Gone(*old, self.after));
-        }
-        self.told.insert(name.clone(), told);
-        out.push(event);
-    }
-
-    fn gone(&mut self, node: &Node, out: &mut Vec<WatchEvent>) {
-        match self.told.remove(&node.metadata.name) {
-            Some(Told::Lease(block, _)) => out.push(WatchEvent::Gone(block, self.after)),
-            Some(Told::Bad(_)) => out.push(WatchEvent::BadGone(node.metadata.name.clone())),
-            // What the listing said of it.
-            None => {
-                let block = node.block(&self.reading).ok().flatten();
-                out.extend(block.map(|block| WatchEvent::Gone(block, self.after)));
+                out.extend(self.leases.gone(node.name(), self.after));
             }
         }
     }
@@ -152,7 +105,9 @@ impl KubeWatch {
         }
     }
 
-    async fn event(&mut self) -> Result<Option<Result<NodeEvent<Node>, kube::Error>>, StoreError> {
+    async fn event(
+        &mut self,
+    ) -> Result<Option<Result<NodeEvent<NodeObject>, kube::Error>>, StoreError> {
         if self.events.is_none() {
             self.connect().await?;
         }
