@@ -1,4 +1,4 @@
-//! The little HTTP/1.1 that the lab speaks: to the daemons' `/readyz` and to etcd's `/health`.
+//! The little HTTP/1.1 that the lab speaks: to the daemons' `/readyz`, to etcd's `/health`, to `kubectl proxy`.
 
 use crate::Namespace;
 use crate::error::{LabError, Result};
@@ -20,6 +20,26 @@ pub struct HttpResponse {
 /// `GET path` from inside `namespace`.
 pub fn get(namespace: &Namespace, server: SocketAddr, path: &str) -> Result<HttpResponse> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
+    exchange(namespace, server, request.as_bytes())
+}
+
+/// Sends JSON by `method` from inside `namespace`; by PATCH it is a merge patch (RFC 7396).
+pub fn send_json(
+    namespace: &Namespace,
+    server: SocketAddr,
+    (method, path): (&str, &str),
+    json: &str,
+) -> Result<HttpResponse> {
+    let kind = if method == "PATCH" {
+        "application/merge-patch+json"
+    } else {
+        "application/json"
+    };
+    let length = json.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\
+         Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{json}"
+    );
     exchange(namespace, server, request.as_bytes())
 }
 

@@ -35,7 +35,7 @@ pub use cluster::{Cluster, Plan};
 pub use daemon::{Daemon, DaemonCommand, HEALTH_PORT, Store};
 pub use error::LabError;
 pub use etcd::{Etcd, EtcdOptions, Member};
-pub use http::{HttpResponse, get};
+pub use http::{HttpResponse, get, send_json};
 pub use namespace::{Namespace, PublishedName};
 pub use nix::sys::signal::Signal;
 pub use node::Node;

@@ -23,6 +23,7 @@
 //! | `tests/bgp/` | Do Twill, BIRD, FRR, GoBGP, ExaBGP and OpenBGPD understand each other, and is a packet lost? |
 //! | `tests/cni/` | Does twill-cni give pods a network, keep to the specification, and survive kills? |
 //! | `tests/cri/` | Do pods of a real containerd, driven as a kubelet does, get their network and leave nothing? |
+//! | `tests/cluster/` | Does a real Kubernetes cluster work on Twill, come what may? |
 //! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |
 //!
 //! The benchmarks, `cargo bench -p netns-tests --bench NAME`: `scale`, `crowd`, `latency`, `idle`, `repair`, `cni`, `bgp`.
@@ -34,6 +35,7 @@ mod binary;
 mod cri;
 mod flannel;
 pub mod histories;
+mod kubernetes;
 pub mod measure;
 mod network;
 pub mod peers;
@@ -44,6 +46,7 @@ mod runtime;
 pub use binary::{twill, twill_cni};
 pub use cri::{Containerd, PodPort, Sandbox};
 pub use flannel::{PREFIX, config, subnet_key};
+pub use kubernetes::{ApiServer, NodeObject, kubernetes_program};
 pub use network::{PodNetwork, READY, block_routes};
 pub use plane::{data_plane, metric};
 pub use runtime::{Call, DEBIAN_PLUGINS, PluginNode, Said};

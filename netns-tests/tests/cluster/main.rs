@@ -1,0 +1,3 @@
+//! A real Kubernetes cluster whose pod network is Twill.
+
+mod api_server;
