@@ -125,7 +125,9 @@ impl Store {
     /// The flags that point a command of twill at this store.
     pub fn arguments(&self) -> Vec<String> {
         match self {
-            Self::File(directory) => vec!["--store".into(), format!("file://{}", directory.display())],
+            Self::File(directory) => {
+                vec!["--store".into(), format!("file://{}", directory.display())]
+            }
             Self::Named(file) => vec!["--config".into(), file.display().to_string()],
             Self::Etcd(endpoints) => vec!["--etcd-endpoints".into(), endpoints.join(",")],
             Self::Kube {

@@ -3,8 +3,8 @@
 use crate::scene::{Scene, VXLAN, flannels};
 use lab::probe::{all_pairs, ping_between, source_is_kept};
 use lab::{Stack, eventually};
+use netns_tests::NodeObject;
 use netns_tests::READY;
-use netns_tests::kubernetes::NodeObject;
 use serde_json::json;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn every_pod_reaches_every_pod(stack: Stack, backend: &str) {
         .unwrap();
     }
     let env = scene.node(1).subnet_env().unwrap();
-    assert_eq!(env.network_v4.is_some(), stack.has_v4());
+    assert_eq!(env.subnet.is_some(), stack.has_v4());
 }
 
 #[test]
@@ -142,10 +142,7 @@ fn a_released_node_says_nothing_any_more() {
     let mut scene = Scene::running(2, Stack::V4, VXLAN);
     scene.daemons[0].terminate().unwrap();
     let command = scene.command();
-    scene
-        .node(0)
-        .twill_says(&command, &["release"])
-        .unwrap();
+    scene.node(0).twill_says(&command, &["release"]).unwrap();
     assert_eq!(scene.annotation("node1", "public-ip"), None);
     eventually("the other node sends nothing there", READY, || {
         !scene.has_route(1, "10.244.1.0/24")
@@ -172,7 +169,9 @@ fn an_address_that_an_operator_sets_is_what_others_are_told() {
     );
     scene.daemons[0].terminate().unwrap();
     scene.daemons[0] = scene.node(0).start(&scene.command()).unwrap();
-    scene.daemons[0].wait_ready(Duration::from_secs(30)).unwrap();
+    scene.daemons[0]
+        .wait_ready(Duration::from_secs(30))
+        .unwrap();
 }
 
 #[test]
@@ -180,10 +179,7 @@ fn networks_with_prefixes_of_their_own_do_not_see_each_other() {
     let mut scene = Scene::running(2, Stack::V4, VXLAN);
     scene.daemons[1].terminate().unwrap();
     let command = scene.command();
-    scene
-        .node(1)
-        .twill_says(&command, &["release"])
-        .unwrap();
+    scene.node(1).twill_says(&command, &["release"]).unwrap();
     let other = scene
         .command()
         .args(&["--kube-annotation-prefix=example.org/blue"]);

@@ -2,7 +2,7 @@
 
 use crate::scene::{Scene, VXLAN, flannels};
 use lab::{Stack, eventually};
-use netns_tests::kubernetes::NodeObject;
+use netns_tests::NodeObject;
 use netns_tests::measure::Usage;
 use netns_tests::{READY, block_routes};
 use serde_json::{Value, json};
@@ -31,7 +31,10 @@ fn nodes_that_come_change_and_go_are_followed_and_nothing_is_lost() {
         let patches = patches.map(|name| (name.to_owned(), unrelated(round)));
         scene.server.patch_nodes(&patches).unwrap();
     }
-    scene.server.delete_nodes(&["flannel60".to_owned()]).unwrap();
+    scene
+        .server
+        .delete_nodes(&["flannel60".to_owned()])
+        .unwrap();
     eventually("the deleted Node's block is not reached", READY, || {
         !scene.has_route(0, "10.244.60.0/24")
     })
@@ -39,7 +42,10 @@ fn nodes_that_come_change_and_go_are_followed_and_nothing_is_lost() {
     assert_eq!(before.len(), 2);
     assert_eq!(block_routes(scene.node(0)).unwrap().len(), 1);
     let log = scene.log(0);
-    let new = log.lines().skip(logged).filter(|line| line.contains("WARN") || line.contains("ERROR"));
+    let new = log
+        .lines()
+        .skip(logged)
+        .filter(|line| line.contains("WARN") || line.contains("ERROR"));
     assert_eq!(new.count(), 0, "{log}");
     let loss = stream.finish();
     assert_eq!(loss.lost, 0, "{loss:?}");
@@ -57,9 +63,14 @@ fn a_node_that_says_nonsense_is_named_and_harms_nobody() {
     })
     .unwrap();
     assert!(!scene.has_route(0, "10.244.61.0/24"));
-    let status = scene.node(0).twill_says(&scene.command(), &["show", "leases"]);
+    let status = scene
+        .node(0)
+        .twill_says(&scene.command(), &["show", "leases"]);
     let status = status.unwrap();
-    assert!(status.contains("flannel61") && status.contains("10.99.0.300"), "{status}");
+    assert!(
+        status.contains("flannel61") && status.contains("10.99.0.300"),
+        "{status}"
+    );
 }
 
 /// Nodes as large as those of a cloud, whose kubelets list the images that they have.
@@ -106,7 +117,9 @@ fn a_daemon_knows_them_all(count: u32) {
     let started = Usage::of(scene.daemons[0].pid());
     // Every kubelet says that it lives.
     let alive = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
-    let patches: Vec<_> = (0..count).map(|n| (format!("many{n}"), alive.clone())).collect();
+    let patches: Vec<_> = (0..count)
+        .map(|n| (format!("many{n}"), alive.clone()))
+        .collect();
     scene.server.patch_nodes(&patches).unwrap();
     scene.server.delete_nodes(&["many7".to_owned()]).unwrap();
     eventually("all that was told is heard", READY, || {
@@ -116,16 +129,26 @@ fn a_daemon_knows_them_all(count: u32) {
     let end = Usage::of(scene.daemons[0].pid());
     eprintln!(
         "{count} Nodes (made in {made:.1?}): ready in {took:.2?}; RSS {} kB, peak {} kB at the start and {} kB after all wrote again; processor {:.2?}, then {:.2?}",
-        started.resident, started.peak, end.peak, started.cpu, end.cpu - started.cpu
+        started.resident,
+        started.peak,
+        end.peak,
+        started.cpu,
+        end.cpu - started.cpu
     );
     let anonymous = anonymous(scene.daemons[0].pid());
-    assert!(anonymous <= 10 * 1024, "{anonymous} kB of its own at {count} Nodes");
+    assert!(
+        anonymous <= 10 * 1024,
+        "{anonymous} kB of its own at {count} Nodes"
+    );
 }
 
 /// Memory that is not a file's, in KiB: what the program holds, however large its own text is in a debug build.
 fn anonymous(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 

@@ -1,9 +1,10 @@
 //! The API server is away, forgets, or refuses.
 
 use crate::scene::{Scene, VXLAN, flannels};
-use lab::{Stack, eventually};
+use lab::{Etcd, Stack, eventually};
 use netns_tests::READY;
 use netns_tests::measure::Usage;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// As long as an operator's upgrade of a control plane takes.
@@ -23,7 +24,10 @@ fn an_api_server_that_is_away_for_a_minute_costs_no_packet_and_no_processor() {
     assert_eq!(scene.daemons[0].get("/readyz").unwrap().status, 503);
     std::thread::sleep(AWAY.saturating_sub(began.elapsed()));
     let used = Usage::of(pid).cpu - used;
-    eprintln!("processor over {:.0?} without the API server: {used:.3?}", began.elapsed());
+    eprintln!(
+        "processor over {:.0?} without the API server: {used:.3?}",
+        began.elapsed()
+    );
     assert!(used < began.elapsed() / 50, "{used:?}");
     let log = scene.log(0);
     assert_eq!(log.matches("store lost").count(), 1, "{log}");
@@ -67,20 +71,35 @@ fn a_watch_whose_history_is_gone_is_made_good_by_a_new_listing() {
     while began.elapsed() < WATCH_ENDS && !scene.log(0).contains("store lost") {
         number += 1;
         let path = "/api/v1/namespaces/default/configmaps".to_owned();
-        let map = serde_json::json!({ "metadata": { "name": format!("map{number}") } });
+        let map = json!({ "metadata": { "name": format!("map{number}") } });
         scene.server.request("POST", &path, &map).unwrap();
-        scene.server.etcd.compact().unwrap();
+        compact(&scene.server.etcd);
         std::thread::sleep(Duration::from_secs(1));
     }
     let log = scene.log(0);
     assert!(log.contains("store lost"), "the watch did not end:\n{log}");
-    eprintln!("{}", log.lines().rfind(|line| line.contains("store lost")).unwrap());
+    eprintln!(
+        "{}",
+        log.lines()
+            .rfind(|line| line.contains("store lost"))
+            .unwrap()
+    );
     scene.wait_for_log(0, "store back", READY);
     scene.server.create_nodes(&[flannels(60)]).unwrap();
     eventually("what came after is known", READY, || {
         scene.has_route(0, "10.244.60.0/24")
     })
     .unwrap();
+}
+
+/// Forgets all revisions but the last.
+fn compact(etcd: &Etcd) {
+    let status = etcd
+        .ctl(&["endpoint", "status", "--write-out=json"])
+        .unwrap();
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let revision = status[0]["Status"]["header"]["revision"].to_string();
+    etcd.ctl(&["compact", &revision]).unwrap();
 }
 
 #[test]
@@ -99,7 +118,7 @@ fn a_service_account_without_the_role_says_so_and_goes_on_when_it_has_it() {
     let refused = scene.log(0).matches("cannot get resource").count();
     assert_eq!(refused, 1, "it is said once:\n{}", scene.log(0));
     let mut again = role;
-    again["metadata"] = serde_json::json!({ "name": "twill" });
+    again["metadata"] = json!({ "name": "twill" });
     scene
         .server
         .kubectl_with(&["apply", "--filename", "-"], &again.to_string())
@@ -115,5 +134,8 @@ fn a_kubeconfig_that_cannot_be_used_is_an_error_that_names_it() {
     let status = daemon.process().wait(READY).unwrap();
     assert_eq!(status.code(), Some(2));
     let log = daemon.process().log_text();
-    assert!(log.contains("nowhere") && log.contains("kubeconfig"), "{log}");
+    assert!(
+        log.contains("nowhere") && log.contains("kubeconfig"),
+        "{log}"
+    );
 }

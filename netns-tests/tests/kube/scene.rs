@@ -1,10 +1,8 @@
 //! Nodes on an underlay, an API server that knows them, and daemons as the DaemonSet's service account.
 
 use lab::probe::{PingStream, ping_between};
-use lab::{
-    Cluster, Daemon, DaemonCommand, Node, Plan, Pod, Shape, Stack, Store, eventually,
-};
-use netns_tests::kubernetes::{ApiServer, NodeObject};
+use lab::{Cluster, Daemon, DaemonCommand, Node, Plan, Pod, Shape, Stack, Store, eventually};
+use netns_tests::{ApiServer, NodeObject};
 use netns_tests::{READY, block_routes, config, twill};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -13,7 +11,10 @@ use std::time::Duration;
 pub(crate) const VXLAN: &str = r#"{"Type":"vxlan"}"#;
 pub(crate) const PREFIX: &str = "flannel.alpha.coreos.com";
 /// What an operator applies.
-const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kubernetes/twill.yaml");
+const MANIFEST: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../deploy/kubernetes/twill.yaml"
+);
 /// The API server's number on the underlay.
 const SERVER: u8 = 250;
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -155,7 +156,7 @@ impl Scene {
         block_routes(self.node(place))
             .unwrap()
             .iter()
-            .any(|route| route.to == block)
+            .any(|route| route.dst == block)
     }
 
     /// What a daemon has logged.
@@ -175,9 +176,7 @@ impl Scene {
 
 /// What the cluster gives to machine `number`.
 pub(crate) fn cidrs(stack: Stack, number: u8) -> Vec<String> {
-    let v4 = stack
-        .has_v4()
-        .then(|| format!("10.244.{number}.0/24"));
+    let v4 = stack.has_v4().then(|| format!("10.244.{number}.0/24"));
     let v6 = stack
         .has_v6()
         .then(|| format!("fd00:244:0:{number:x}::/64"));
