@@ -19,6 +19,9 @@ pub trait LeaseStore: Send + Sync + 'static {
     /// Which store this is, for the operator; never has a password in it.
     fn describe(&self) -> String;
 
+    /// A listing that takes longer has failed. One that is read in many pages may take longer than one answer.
+    const LISTING: Duration = Duration::from_secs(15);
+
     /// The network config as it was written, `None` when nobody has written it yet.
     fn config(&self) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 #[test]
 fn nodes_that_come_change_and_go_are_followed_and_nothing_is_lost() {
-    let mut scene = Scene::running(2, Stack::V4, VXLAN);
+    let mut scene = Scene::running_with(2, Stack::V4, VXLAN, &["--vanished-grace=0s"]);
     let stream = scene.ping();
     let logged = scene.log(0).lines().count();
     scene.server.create_nodes(&[flannels(60)]).unwrap();

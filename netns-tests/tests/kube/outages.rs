@@ -113,7 +113,7 @@ fn a_service_account_without_the_role_says_so_and_goes_on_when_it_has_it() {
         .unwrap();
     let daemon = scene.node(0).start(&scene.command()).unwrap();
     scene.daemons.push(daemon);
-    scene.wait_for_log(0, r#"cannot get resource \"nodes\""#, READY);
+    scene.wait_for_log(0, r#"cannot get resource "nodes""#, READY);
     assert_eq!(scene.daemons[0].get("/healthz").unwrap().status, 200);
     let refused = scene.log(0).matches("cannot get resource").count();
     assert_eq!(refused, 1, "it is said once:\n{}", scene.log(0));
