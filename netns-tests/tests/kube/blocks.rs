@@ -139,7 +139,7 @@ fn what_somebody_takes_from_the_own_node_is_said_again() {
 
 #[test]
 fn a_released_node_says_nothing_any_more() {
-    let mut scene = Scene::running(2, Stack::V4, VXLAN);
+    let mut scene = Scene::running_with(2, Stack::V4, VXLAN, &["--vanished-grace=0s"]);
     scene.daemons[0].terminate().unwrap();
     let command = scene.command();
     scene
