@@ -222,7 +222,7 @@ pub enum StoreError {
     },
     /// It knows us and will not do it, or does not know us: credentials, certificates, permissions.
     #[error(
-        "store {endpoint} refuses: {why}; check credentials, certificates and what the role may do"
+        "store {endpoint} refuses: {why}; check user, password, token or certificates, and what the role may do"
     )]
     Refused {
         /// The endpoint or directory.
