@@ -1,0 +1,3 @@
+//! A real API server: what is applied to a cluster.
+
+mod manifests;
