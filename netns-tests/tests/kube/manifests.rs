@@ -1,7 +1,8 @@
 //! `deploy/kubernetes`: does an API server take it, and does it give a daemon the rights that it needs and no more?
 
-use lab::{Cluster, DaemonCommand, Node, Plan, Shape, Stack, Store, Underlay, eventually};
-use netns_tests::{ApiServer, NodeObject, READY, kubernetes_program, twill};
+use super::scene::{Scene, VXLAN};
+use lab::{DaemonCommand, Shape, Stack, Store, Underlay, eventually};
+use netns_tests::{ApiServer, READY, kubernetes_program, twill};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,113 +10,50 @@ use std::path::Path;
 use std::process::Command;
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kubernetes");
-const MANIFEST: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../deploy/kubernetes/twill.yaml"
-);
 const ACCOUNT: &str = "system:serviceaccount:kube-system:twill";
+/// One that was given no rights.
+const NOBODY: &str = "system:serviceaccount:kube-system:default";
 
-/// Values that bring each part of the templates into being.
-const VARIANTS: [&[&str]; 4] = [
-    &[
-        "network.EnableIPv6=true",
-        "network.IPv6Network=fd00:244::/48",
-        "network.Backend.Type=host-gw",
-    ],
-    &[
-        "config.store=etcd",
-        "config.etcd-endpoints={https://10.0.0.1:2379}",
-        "secret=etcd",
-    ],
-    &[
-        "bgp=[bgp]\nas = 64512",
-        "config.backend=bgp",
-        "image.pullSecrets={pull}",
-        "resources.limits.memory=1Gi",
-    ],
-    &[
-        "cni.install=false",
-        "nodeSelector.pod-network=twill",
-        "maxUnavailable=1",
-        "tolerations=null",
-    ],
+/// Values that bring each part of the chart's templates into being.
+const VARIANTS: [&str; 4] = [
+    "network: { EnableIPv6: true, IPv6Network: 'fd00:244::/48', Backend: { Type: host-gw } }",
+    "{ config: { store: etcd, etcd-endpoints: ['https://10.0.0.1:2379'] }, secret: etcd }",
+    "{ bgp: '[bgp]', image: { pullSecrets: [pull] }, resources: { limits: { memory: 1Gi } }, maxUnavailable: 1 }",
+    "{ cni: { install: false }, nodeSelector: { pod-network: twill }, tolerations: [], \
+       affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { \
+         nodeSelectorTerms: [{ matchExpressions: [{ key: rack, operator: Exists }] }] } } } }",
 ];
-
-/// Applies objects as an API server that overlooks nothing: a field that it does not know is an error, and so is a warning.
-fn dry_run(server: &ApiServer, objects: &[&str], input: &str) {
-    let strictly = [
-        "apply",
-        "--server-side",
-        "--dry-run=server",
-        "--validate=strict",
-        "--warnings-as-errors",
-    ];
-    let said = server
-        .kubectl_with(&[&strictly, objects].concat(), input)
-        .unwrap();
-    assert!(
-        said.contains("daemonset.apps/twill serverside-applied"),
-        "{said}"
-    );
-}
 
 #[test]
 fn an_api_server_takes_manifest_kustomization_and_chart_to_the_letter() {
     let underlay = Underlay::new(Shape::OneSwitch, Stack::V4).unwrap();
     let server = ApiServer::start(&underlay, 250, &[]).unwrap();
-    dry_run(&server, &["--filename", MANIFEST], "");
-    dry_run(&server, &["--kustomize", DIRECTORY], "");
+    let manifest = format!("{DIRECTORY}/twill.yaml");
+    takes(&server, &["--filename", &manifest]);
+    takes(&server, &["--kustomize", DIRECTORY]);
+    let directory = tempfile::tempdir().unwrap();
     for values in VARIANTS {
-        let mut helm = Command::new(kubernetes_program("helm"));
-        helm.args(["template", "twill", "--namespace", "kube-system"]);
-        helm.arg(Path::new(DIRECTORY).join("chart"));
-        helm.args(values.iter().flat_map(|value| ["--set", value]));
-        let rendered = helm.output().unwrap();
-        assert!(rendered.status.success(), "{rendered:?}");
-        dry_run(
-            &server,
-            &["--filename", "-"],
-            &String::from_utf8(rendered.stdout).unwrap(),
-        );
+        let rendered = directory.path().join("rendered.yaml");
+        fs::write(&rendered, render(directory.path(), values)).unwrap();
+        takes(&server, &["--filename", rendered.to_str().unwrap()]);
     }
 }
 
 #[test]
 fn the_accounts_rights_are_just_those_that_a_daemon_uses() {
-    let plan = Plan {
-        nodes: 2,
-        shape: Shape::OneSwitch,
-        stack: Stack::V4,
-    };
-    let cluster = Cluster::build(plan).unwrap();
-    let policy = cluster.directory().join("audit.json");
-    fs::write(&policy, audit_policy().to_string()).unwrap();
-    let log = cluster.directory().join("audit.log");
-    let audited = [
-        format!("--audit-policy-file={}", policy.display()),
-        format!("--audit-log-path={}", log.display()),
-    ];
-    let server = ApiServer::start(&cluster.underlay, 250, &[&audited[0], &audited[1]]).unwrap();
-    server
-        .kubectl(&["apply", "--server-side", "--filename", MANIFEST])
-        .unwrap();
-    server
-        .create_nodes(&cluster.nodes.iter().map(object).collect::<Vec<_>>())
-        .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let [policy, log] = ["policy.json", "audit.log"].map(|name| directory.path().join(name));
+    fs::write(&policy, what_the_account_does().to_string()).unwrap();
+    let policy = format!("--audit-policy-file={}", policy.display());
+    let audit = format!("--audit-log-path={}", log.display());
+    let scene = Scene::new(1, Stack::V4, VXLAN, &[&policy, &audit]);
+    scene.register(1);
 
-    let command = as_the_manifest_says(&server, cluster.directory());
-    let mut daemons: Vec<_> = cluster
-        .nodes
-        .iter()
-        .map(|node| node.start(&command).unwrap())
-        .collect();
-    for daemon in &mut daemons {
-        daemon.wait_ready(READY).unwrap();
-    }
-    eventually("the nodes' pods may come", READY, || {
-        let nodes = server.get(&["nodes"]).unwrap();
-        let items = nodes["items"].as_array().unwrap();
-        items.iter().all(network_is_available)
+    let command = as_the_manifest_says(&scene, directory.path());
+    let mut daemon = scene.node(0).start(&command).unwrap();
+    daemon.wait_ready(READY).unwrap();
+    eventually("the node's pods may come", READY, || {
+        scene.condition("node1", "NetworkUnavailable").as_deref() == Some("False")
     })
     .unwrap();
 
@@ -127,55 +65,65 @@ fn the_accounts_rights_are_just_those_that_a_daemon_uses() {
         "watch nodes",
     ];
     assert_eq!(used, want.map(str::to_owned).into());
-    let given: BTreeSet<String> =
-        &rights(&server, ACCOUNT) - &rights(&server, "system:serviceaccount:kube-system:default");
+    let given = &rights(&scene.server, ACCOUNT) - &rights(&scene.server, NOBODY);
     assert_eq!(given, used);
 }
 
-/// A Node as the cluster gives it: with a block.
-fn object(node: &Node) -> NodeObject {
-    let addresses: Vec<_> = node.addresses().iter().collect();
-    let number = node.name().trim_start_matches("node");
-    NodeObject {
-        name: node.name().into(),
-        pod_cidrs: vec![format!("10.244.{number}.0/24")],
-        addresses,
-        ..NodeObject::default()
-    }
+/// Applies objects as to an API server that overlooks nothing: an unknown field is an error, and so is a warning.
+fn takes(server: &ApiServer, objects: &[&str]) {
+    let strictly = [
+        "apply",
+        "--server-side",
+        "--dry-run=server",
+        "--validate=strict",
+        "--warnings-as-errors",
+    ];
+    let said = server.kubectl(&[&strictly, objects].concat()).unwrap();
+    assert!(
+        said.contains("daemonset.apps/twill serverside-applied"),
+        "{said}"
+    );
 }
 
-fn network_is_available(node: &Value) -> bool {
-    let mut conditions = node["status"]["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    conditions.any(|it| it["type"] == "NetworkUnavailable" && it["status"] == "False")
+/// What the chart makes of values.
+fn render(directory: &Path, values: &str) -> Vec<u8> {
+    let file = directory.join("values.yaml");
+    fs::write(&file, values).unwrap();
+    let chart = Path::new(DIRECTORY).join("chart");
+    let mut helm = Command::new(kubernetes_program("helm"));
+    helm.args([
+        "template",
+        "twill",
+        "--namespace",
+        "kube-system",
+        "--values",
+    ]);
+    let rendered = helm.arg(file).arg(chart).output().unwrap();
+    assert!(rendered.status.success(), "{rendered:?}");
+    rendered.stdout
 }
 
-/// A daemon with the files that a pod would have, and with what names the machine's own directories turned elsewhere.
-fn as_the_manifest_says(server: &ApiServer, directory: &Path) -> DaemonCommand {
-    let config = server
-        .get(&["configmap", "twill", "--namespace", "kube-system"])
-        .unwrap();
+/// A daemon with the files and the account of its pod; what would be the machine's own directories is elsewhere.
+fn as_the_manifest_says(scene: &Scene, directory: &Path) -> DaemonCommand {
+    let config = ["configmap", "twill", "--namespace", "kube-system"];
+    let config = scene.server.get(&config).unwrap();
     for (name, text) in config["data"].as_object().unwrap() {
         fs::write(directory.join(name), text.as_str().unwrap()).unwrap();
     }
-    let account = server.service_account("kube-system", "twill").unwrap();
-    let in_directory = |name| directory.join(name).display().to_string();
-    DaemonCommand::new(twill(), Store::Named(directory.join("twill.toml"))).args(&[
-        "--net-config-path",
-        &in_directory("net-conf.json"),
-        "--kubeconfig-file",
-        account.to_str().unwrap(),
-        "--cni-bin-dir",
-        &in_directory("bin"),
-        "--cni-conf-dir",
-        &in_directory("net.d"),
-    ])
+    let path = |name| directory.join(name).display().to_string();
+    DaemonCommand::new(twill(), Store::Named(directory.join("twill.toml")))
+        .args(&["--net-config-path", &path("net-conf.json")])
+        .args(&["--kubeconfig-file", scene.account.to_str().unwrap()])
+        .args(&[
+            "--cni-bin-dir",
+            &path("bin"),
+            "--cni-conf-dir",
+            &path("net.d"),
+        ])
 }
 
-/// What the account does is written down, and nothing of others.
-fn audit_policy() -> Value {
+/// An audit policy: what the account asks for is written down, and nothing of others.
+fn what_the_account_does() -> Value {
     json!({
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
@@ -187,43 +135,28 @@ fn audit_policy() -> Value {
 /// Each verb and resource of an audit log.
 fn asked_for(log: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(log).unwrap();
-    let events = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let events = text.lines().map(|line| serde_json::from_str(line).unwrap());
     let right = |event: Value| {
         assert_eq!(event["responseStatus"]["code"], 200, "{event}");
-        let [verb, resource, part] = [
-            &event["verb"],
-            &event["objectRef"]["resource"],
-            &event["objectRef"]["subresource"],
-        ];
-        let part = part
-            .as_str()
-            .map(|part| format!("/{part}"))
-            .unwrap_or_default();
-        format!(
-            "{} {}{part}",
-            verb.as_str().unwrap(),
-            resource.as_str().unwrap_or_default()
-        )
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let resource = text(&event["objectRef"]["resource"]);
+        let part = event["objectRef"]["subresource"].as_str();
+        let part = part.map(|part| format!("/{part}")).unwrap_or_default();
+        format!("{} {resource}{part}", text(&event["verb"]))
     };
     events.map(right).collect()
 }
 
 /// Each verb and resource that the API server grants to a user.
 fn rights(server: &ApiServer, user: &str) -> BTreeSet<String> {
-    let listed = server
-        .kubectl(&["auth", "can-i", "--list", "--no-headers", "--as", user])
-        .unwrap();
+    let list = ["auth", "can-i", "--list", "--no-headers", "--as", user];
+    let listed = server.kubectl(&list).unwrap();
     let of_line = |line: &str| {
-        let (resource, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let verbs = rest
-            .rsplit_once('[')
-            .map_or("", |(_, verbs)| verbs.trim_end_matches(']'));
-        let verbs = verbs.split_whitespace().map(str::to_owned);
-        verbs
-            .map(|verb| format!("{verb} {resource}"))
-            .collect::<Vec<_>>()
+        let (resource, rest) = line.split_once(' ').unwrap_or_default();
+        let verbs = rest.rsplit('[').next().unwrap_or_default();
+        let verbs = verbs.trim_end_matches(']').split_whitespace();
+        let rights = verbs.map(|verb| format!("{verb} {resource}"));
+        rights.collect::<Vec<_>>()
     };
     listed.lines().flat_map(of_line).collect()
 }
