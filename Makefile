@@ -26,10 +26,13 @@ SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 CARGO_DENY := 0.20.2
 CARGO_FUZZ := 0.13.2
 
+# Where Kubernetes' programs are built, once.
+KUBE_BIN ?= $(or $(TWILL_KUBE_BIN),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/twill-kubernetes)
+
 # How long each target of the fuzzer runs.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo build test check fmt clippy doc deny bench fuzz release static dist deb image install test-deb test-go test-image clean
+.PHONY: help demo build test check fmt clippy doc deny bench fuzz release static dist deb image install test-deb test-go test-kube test-image clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -49,7 +52,7 @@ test: ## Run every test (as root)
 	cargo build --locked --package twill --package cni
 	TWILL_BIN=$(DEBUG) TWILL_CNI_BIN=$(DEBUG)-cni cargo test --locked --workspace
 	@if command -v go >/dev/null; then $(MAKE) --no-print-directory test-go; \
-	else echo "make test: LEFT OUT for want of Go: libcni's tool and flannel's CNI plugin. Install Go 1.24 or newer, then make test-go"; fi
+	else echo "make test: LEFT OUT for want of Go: libcni's tool, flannel's CNI plugin, Kubernetes. Install Go 1.24 or newer, then make test-go test-kube"; fi
 	cargo test --locked --manifest-path fuzz/Cargo.toml --no-default-features
 	deploy/test $(dir $(DEBUG))
 	deploy/debian/test $(dir $(DEBUG))
@@ -58,6 +61,14 @@ test-go: ## Run the tests that need Go alone: libcni's tool, flannel's CNI plugi
 	@scripts/install-deps build lab test cni-go
 	cargo build --locked --package twill --package cni
 	TWILL_BIN=$(DEBUG) TWILL_CNI_BIN=$(DEBUG)-cni cargo test --locked --package netns-tests --test cni -- --ignored
+
+test-kube: ## Test --store kube, manifests and chart with a real Kubernetes API server (needs Go; as root)
+	@scripts/install-deps build lab test
+	netns-tests/kubernetes/build $(KUBE_BIN) kube helm
+	cargo build --locked --package twill
+	deploy/kubernetes/test $(DEBUG) $(KUBE_BIN)
+	TWILL_BIN=$(DEBUG) TWILL_KUBE_BIN=$(KUBE_BIN) \
+		cargo test --locked --package netns-tests --features kubernetes --test kube
 
 test-deb: ## Test the installation and the Debian package alone (as root)
 	@scripts/install-deps build lab test
@@ -80,7 +91,7 @@ fmt:
 clippy:
 	@cargo clippy --version >/dev/null || { echo "make check: clippy is missing: rustup component add clippy" >&2; exit 1; }
 	@scripts/install-deps build
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features netns-tests/kubernetes -- -D warnings
 
 doc:
 	@scripts/install-deps build

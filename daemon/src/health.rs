@@ -25,6 +25,7 @@ const CONNECTIONS: usize = 32;
 const HEADER_PATIENCE: Duration = Duration::from_secs(5);
 /// No connection lives longer.
 const LIFETIME: Duration = Duration::from_secs(60);
+const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 /// Prometheus' text format.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -72,8 +73,8 @@ async fn respond(
         return Ok(plain(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"));
     }
     Ok(match request.uri().path() {
-        "/healthz" => plain(StatusCode::OK, "twill is running\n"),
-        "/readyz" => answer(&requests, Topic::Ready, "text/plain; charset=utf-8").await,
+        "/healthz" => answer(&requests, Topic::Alive, TEXT_TYPE).await,
+        "/readyz" => answer(&requests, Topic::Ready, TEXT_TYPE).await,
         "/metrics" => answer(&requests, Topic::Metrics, METRICS_TYPE).await,
         _ => plain(
             StatusCode::NOT_FOUND,

@@ -245,6 +245,7 @@ pub(crate) fn describe_store(config: &Config) -> String {
     match &config.store {
         StoreChoice::File(dir) => format!("file://{}", dir.display()),
         StoreChoice::Etcd(etcd) => format!("etcd {}{}", etcd.endpoints.join(","), etcd.prefix),
+        StoreChoice::Kube(kube) => format!("Kubernetes, Node {}", kube.node),
     }
 }
 
@@ -252,6 +253,7 @@ pub(crate) fn describe_store(config: &Config) -> String {
 fn describe_config_key(config: &Config) -> String {
     match &config.store {
         StoreChoice::File(dir) => dir.join("config").display().to_string(),
+        StoreChoice::Kube(kube) => format!("{} (--net-config-path)", kube.network_config.display()),
         StoreChoice::Etcd(etcd) => {
             let prefix = etcd.prefix.trim_end_matches('/');
             format!("etcd {}, key {prefix}/config", etcd.endpoints.join(","))

@@ -32,6 +32,8 @@ pub(crate) enum TenureEvent {
 pub(crate) enum Hint {
     /// The own key was seen to be deleted, or to be another node's.
     Lost,
+    /// The store was away: what it says of the lease may have changed.
+    Back,
 }
 
 /// What is done first.
@@ -81,7 +83,7 @@ impl<S: LeaseStore> Tenure<S> {
             };
             let renewal = match hint {
                 Some(Hint::Lost) => Ok(Renewal::Gone),
-                None => self.store.renew(&self.lease, ttl).await,
+                Some(Hint::Back) | None => self.store.renew(&self.lease, ttl).await,
             };
             let event = match renewal {
                 Ok(Renewal::Alive { .. }) => TenureEvent::Renewed,
@@ -144,10 +146,15 @@ impl<S: LeaseStore> Tenure<S> {
         claimant: Claimant<'_>,
         events: &mpsc::Sender<TenureEvent>,
     ) -> Lease {
+        let mut told = String::new();
         let acquired = loop {
             match self.acquire(&claimant).await {
                 Ok(acquired) => break acquired,
-                Err(why) => drop(events.send(TenureEvent::Failed(why)).await),
+                Err(why) if why == told => {}
+                Err(why) => {
+                    told.clone_from(&why);
+                    let _ = events.send(TenureEvent::Failed(why)).await;
+                }
             }
             sleep(Duration::from_secs(1)).await;
         };

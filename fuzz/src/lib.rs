@@ -26,6 +26,6 @@ mod topic;
 pub use mutate::Mutator;
 pub use speaker::{bgp_notification, bgp_open, bgp_session, bgp_stream, bgp_update};
 pub use targets::{
-    TARGETS, bgp_config, control_question, lease_key, lease_value, netlink, network_config,
-    nftables, subnet_env, vtep_data,
+    TARGETS, bgp_config, control_question, kube_node, lease_key, lease_value, netlink,
+    network_config, nftables, subnet_env, vtep_data,
 };

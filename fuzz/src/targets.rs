@@ -1,16 +1,17 @@
 //! The targets: what must hold of whatever was read, besides that reading ends.
 
-use subnet_alloc::{Block, LeaseAttrs, NetworkConfig, shown};
+use subnet_alloc::{Annotations, Block, LeaseAttrs, NetworkConfig, NodeObject, Overwrites, Reading, shown};
 use vxlan::Vtep;
 
 use crate::speaker::{bgp_notification, bgp_open, bgp_session, bgp_stream, bgp_update};
 use crate::topic::Topic;
 
 /// All targets by name. One for another protocol is a function below and a line here.
-pub const TARGETS: [(&str, fn(&[u8])); 14] = [
+pub const TARGETS: [(&str, fn(&[u8])); 15] = [
     ("network_config", network_config),
     ("lease_key", lease_key),
     ("lease_value", lease_value),
+    ("kube_node", kube_node),
     ("vtep_data", vtep_data),
     ("netlink", netlink),
     ("nftables", nftables),
@@ -68,6 +69,41 @@ pub fn lease_value(data: &[u8]) {
             assert_eq!(again, attrs);
         }
         Err(refused) => is_short(&refused.to_string()),
+    }
+}
+
+/// A Node of Kubernetes. What its annotations say is what would be published to have it said.
+pub fn kube_node(data: &[u8]) {
+    let names = Annotations::default();
+    let reading = Reading {
+        names: names.clone(),
+        v4: true,
+        v6: true,
+    };
+    let node = match NodeObject::read(data) {
+        Ok(node) => node,
+        Err(refused) => return is_short(&refused.to_string()),
+    };
+    if let Err(refused) = node.block(&reading) {
+        is_short(&refused.to_string());
+    }
+    if let Err(refused) = node.overwrites(&names) {
+        is_short(&refused.why);
+    }
+    match node.lease(&reading) {
+        Ok(Some(lease)) => {
+            let block = node.block(&reading).expect("a lease is on the node's block");
+            assert!(block.overlaps(&lease.block));
+            let patch = names.publish(&lease.attrs, Overwrites::default());
+            assert_eq!(
+                patch["metadata"]["annotations"]
+                    .as_object()
+                    .map_or(0, |all| all.len()),
+                6
+            );
+        }
+        Ok(None) => {}
+        Err(refused) => is_short(&refused.why),
     }
 }
 

@@ -17,6 +17,13 @@ pub enum Store {
     File(PathBuf),
     /// The client URLs of an etcd cluster (`--etcd-endpoints`).
     Etcd(Vec<String>),
+    /// A Kubernetes cluster (`--store kube`).
+    Kube {
+        /// How it is reached (`--kubeconfig-file`).
+        kubeconfig: PathBuf,
+        /// The file with the network config (`--net-config-path`).
+        network_config: PathBuf,
+    },
     /// What a file of settings names (`--config`).
     Named(PathBuf),
 }
@@ -86,7 +93,7 @@ impl DaemonCommand {
 
     /// The settings of every command of twill in `node`, as flags.
     pub fn settings(&self, node: &Node) -> Vec<String> {
-        let mut args = self.store.arguments().to_vec();
+        let mut args = self.store.arguments();
         args.extend(
             self.backend
                 .iter()
@@ -116,11 +123,21 @@ impl DaemonCommand {
 
 impl Store {
     /// The flags that point a command of twill at this store.
-    pub fn arguments(&self) -> [String; 2] {
+    pub fn arguments(&self) -> Vec<String> {
         match self {
-            Self::File(directory) => ["--store".into(), format!("file://{}", directory.display())],
-            Self::Named(file) => ["--config".into(), file.display().to_string()],
-            Self::Etcd(endpoints) => ["--etcd-endpoints".into(), endpoints.join(",")],
+            Self::File(directory) => {
+                vec!["--store".into(), format!("file://{}", directory.display())]
+            }
+            Self::Named(file) => vec!["--config".into(), file.display().to_string()],
+            Self::Etcd(endpoints) => vec!["--etcd-endpoints".into(), endpoints.join(",")],
+            Self::Kube {
+                kubeconfig,
+                network_config,
+            } => vec![
+                "--store=kube".into(),
+                format!("--kubeconfig-file={}", kubeconfig.display()),
+                format!("--net-config-path={}", network_config.display()),
+            ],
         }
     }
 }

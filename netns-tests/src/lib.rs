@@ -23,6 +23,7 @@
 //! | `tests/bgp/` | Do Twill, BIRD, FRR, GoBGP, ExaBGP and OpenBGPD understand each other, and is a packet lost? |
 //! | `tests/cni/` | Does twill-cni give pods a network, keep to the specification, and survive kills? |
 //! | `tests/cri/` | Do pods of a real containerd, driven as a kubelet does, get their network and leave nothing? |
+//! | `tests/kube/` | Does `--store kube` keep its promises with a real API server? |
 //! | `tests/cluster/` | Does a real Kubernetes cluster work on Twill, come what may? |
 //! | `tests/lab.rs` | Does `twill lab` work, and leave nothing behind? |
 //!

@@ -12,6 +12,7 @@ mod file;
 mod follow;
 mod history;
 mod json;
+mod kube;
 mod lease;
 mod life;
 mod memory;
@@ -19,6 +20,10 @@ mod pool;
 mod rules;
 mod store;
 
+pub use self::kube::{
+    Annotations, BadNode, BadPrefix, KubeOptions, KubeStore, KubeWatch, NoBlock, NodeObject,
+    Overwrites, Reading,
+};
 pub use allocator::{
     AllocError, Decision, Identity, Knowledge, Question, Rival, Shared, Step, decide, shared_with,
 };

@@ -80,6 +80,11 @@ pub trait LeaseStore: Send + Sync + 'static {
 
     /// How much time somebody's lease has left.
     fn life(&self, lease: &Lease) -> impl Future<Output = Result<Life, StoreError>> + Send;
+
+    /// Tells whoever places pods that those of this node are reached from now on. Most stores know nobody who does.
+    fn serving(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// Changes of config and leases, in the order of their revisions.
@@ -214,7 +219,7 @@ pub enum StoreError {
     },
     /// It knows us and will not do it, or does not know us: credentials, certificates, permissions.
     #[error(
-        "store {endpoint} refuses: {why}; check user, password, certificates and the role's permissions on the prefix"
+        "store {endpoint} refuses: {why}; check credentials, certificates and what the role may do"
     )]
     Refused {
         /// The endpoint or directory.

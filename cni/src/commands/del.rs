@@ -1,6 +1,7 @@
 //! DEL: the link goes, then the addresses. It needs neither the pod's namespace nor the daemon, and what is not there
 //! is as good as removed.
 
+use super::host_local;
 use crate::attachment::Attachment;
 use crate::ledger::{Ledger, Store, seconds_since_boot};
 use crate::link::remove;
@@ -10,6 +11,7 @@ use crate::spec::{CniError, Config};
 /// Ends an attachment.
 pub(super) fn del(config: &Config, attachment: &Attachment) -> Result<(), CniError> {
     let mut host = Socket::open()?;
+    host_local::release(&config.host_local_dir, &attachment.container);
     let Some(store) = Store::open_existing(&config.state_dir)? else {
         return remove(&mut host, &attachment.host_link());
     };

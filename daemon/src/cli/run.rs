@@ -1,6 +1,6 @@
 //! `twill run`.
 
-use subnet_alloc::{EtcdOptions, EtcdStore, FileStore, StoreError};
+use subnet_alloc::{EtcdOptions, EtcdStore, FileStore, KubeStore, StoreError};
 use tracing::info;
 
 use crate::capability::require_net_admin;
@@ -30,7 +30,7 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Outcome> {
             load,
             open: |config| match &config.store {
                 StoreChoice::File(dir) => Ok(FileStore::open(dir)?),
-                StoreChoice::Etcd(_) => anyhow::bail!("another store needs a restart"),
+                _ => anyhow::bail!("another store needs a restart"),
             },
         })),
         StoreChoice::Etcd(_) => runtime()?.block_on(driver::run(Settings {
@@ -38,7 +38,15 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Outcome> {
             load,
             open: |config| match &config.store {
                 StoreChoice::Etcd(etcd) => Ok(open_etcd(etcd)?),
-                StoreChoice::File(_) => anyhow::bail!("another store needs a restart"),
+                _ => anyhow::bail!("another store needs a restart"),
+            },
+        })),
+        StoreChoice::Kube(_) => runtime()?.block_on(driver::run(Settings {
+            config,
+            load,
+            open: |config| match &config.store {
+                StoreChoice::Kube(kube) => Ok(KubeStore::open(kube.clone())?),
+                _ => anyhow::bail!("another store needs a restart"),
             },
         })),
     };
@@ -68,6 +76,7 @@ pub(super) fn with_store<T>(config: &Config, job: impl WithStore<T>) -> anyhow::
         match &config.store {
             StoreChoice::File(dir) => job.run(config, FileStore::open(dir)?).await,
             StoreChoice::Etcd(etcd) => job.run(config, open_etcd(etcd)?).await,
+            StoreChoice::Kube(kube) => job.run(config, KubeStore::open(kube.clone())?).await,
         }
     })
 }

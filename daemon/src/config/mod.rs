@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use regex_lite::Regex;
+use subnet_alloc::KubeOptions;
 
 pub(crate) use bgp::{BgpChoice, ListenChoice, TcpChoice, Ttl};
 #[cfg(test)]
@@ -99,6 +100,8 @@ pub(crate) struct Config {
 pub(crate) enum StoreChoice {
     /// In etcd v3, in flannel's layout.
     Etcd(EtcdFlags),
+    /// In a Kubernetes cluster, on its Nodes.
+    Kube(KubeOptions),
     /// In this directory of this machine.
     File(PathBuf),
 }

@@ -41,7 +41,7 @@ impl Config {
                 self.vanished_grace != fresh.vanished_grace,
             ),
             (
-                "etcd's endpoints and credentials",
+                "how the store is reached",
                 self.store != fresh.store && self.store.is_moved_to(&fresh.store),
             ),
         ];
@@ -95,6 +95,7 @@ impl StoreChoice {
     fn is_moved_to(&self, other: &StoreChoice) -> bool {
         match (self, other) {
             (StoreChoice::Etcd(one), StoreChoice::Etcd(other)) => one.prefix == other.prefix,
+            (StoreChoice::Kube(one), StoreChoice::Kube(other)) => one.node == other.node,
             (StoreChoice::File(one), StoreChoice::File(other)) => one == other,
             _ => false,
         }

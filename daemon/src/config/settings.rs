@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Args, Command, ValueEnum};
 use ipnetwork::IpNetwork;
 use regex_lite::Regex;
+use subnet_alloc::Annotations;
 
 use super::values::{self, Secret, StoreKind};
 
@@ -39,10 +40,11 @@ pub(crate) struct Settings {
 #[derive(Args)]
 #[command(next_help_heading = "Store")]
 pub(super) struct StoreSettings {
-    /// Where leases are kept: `etcd`, or `file:///DIR` for one machine
+    /// Where leases are kept: `etcd`, `kube`, or `file:///DIR` for one machine
     ///
-    /// `etcd` is flannel's own layout in etcd v3, reached with the --etcd-* settings. `file:///DIR`
-    /// is a directory on this machine, for one host, labs and tests.
+    /// `etcd` is flannel's own layout in etcd v3, reached with the --etcd-* settings. `kube` is a
+    /// Kubernetes cluster: its Nodes' pod CIDRs and flannel's annotations. `file:///DIR` is a
+    /// directory on this machine, for one host, labs and tests.
     #[arg(long, value_name = "STORE", default_value = "etcd", value_parser = values::store)]
     pub(super) store: StoreKind,
 
@@ -91,6 +93,31 @@ pub(super) struct StoreSettings {
     /// File whose first line is that password
     #[arg(long, value_name = "FILE")]
     pub(super) etcd_password_file: Option<PathBuf>,
+
+    /// With --store kube: leases are in Kubernetes, as flannel's flag of that name says it
+    #[arg(long, value_name = "BOOL", default_value = "false", value_parser = values::boolean)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", action = ArgAction::Set)]
+    #[arg(hide = true)]
+    pub(super) kube_subnet_mgr: bool,
+
+    /// kubeconfig with which the cluster is reached; without one, the pod's service account
+    #[arg(long, value_name = "FILE")]
+    pub(super) kubeconfig_file: Option<PathBuf>,
+
+    /// With --store kube: how the annotations begin in which Nodes say how they are reached
+    ///
+    /// A domain, and behind a slash a name if there are several networks. Nodes with flannel's
+    /// daemon and nodes with ours understand each other under the same one.
+    #[arg(long, value_name = "PREFIX", default_value = "flannel.alpha.coreos.com", value_parser = Annotations::new)]
+    pub(super) kube_annotation_prefix: Annotations,
+
+    /// With --store kube: the file with the network config
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/kube-flannel/net-conf.json"
+    )]
+    pub(super) net_config_path: PathBuf,
 }
 
 #[derive(Args)]

@@ -36,6 +36,10 @@ const SAMPLES: &[(&str, &str, Option<Pair>)] = &[
         "/etc/twill/password",
         Some(("etcd-username", "twill")),
     ),
+    ("kube-subnet-mgr", "true", None),
+    ("kubeconfig-file", "/etc/twill/kubeconfig", None),
+    ("kube-annotation-prefix", "pods.example.org", None),
+    ("net-config-path", "/etc/twill/net-conf.json", None),
     ("iface", "eth1", None),
     ("iface-regex", "^eth[0-9]{1,2}$", None),
     ("iface-can-reach", "10.0.0.1", None),
@@ -123,7 +127,7 @@ impl Given {
     fn etcd(&self) -> EtcdFlags {
         match self.config().store {
             StoreChoice::Etcd(etcd) => etcd,
-            StoreChoice::File(dir) => panic!("not etcd: {}", dir.display()),
+            other => panic!("not etcd: {other:?}"),
         }
     }
 }
@@ -284,10 +288,7 @@ fn flannelds_command_line_is_understood() {
     assert!(config.ip_masq);
     assert!(!config.outside.masquerade.is_some_and(|m| m.random_fully));
     assert!(!config.outside.open_forward);
-    assert_eq!(
-        config.ignored,
-        ["--iptables-resync", "--kube-subnet-mgr", "--v"]
-    );
+    assert_eq!(config.ignored, ["--iptables-resync", "--v"]);
 }
 
 #[test]
@@ -404,7 +405,7 @@ fn an_unknown_key_is_refused_with_the_name_that_is_nearest() {
         error,
         r#"file twill.toml: unknown key "etcd_prefix"; did you mean "etcd-prefix"?"#
     );
-    for key in ["xyzzy", "config", "help", "v", "kube-subnet-mgr"] {
+    for key in ["xyzzy", "config", "help", "v", "kube-api-url"] {
         assert!(
             given()
                 .file(&format!("{key} = 1"))

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use subnet_alloc::KubeOptions;
+
 use super::settings::{CniSettings, OutsideSettings, Settings, StoreSettings, UnderlaySettings};
 use super::values::StoreKind;
 use super::{
@@ -30,7 +32,7 @@ pub(super) fn config(
     let node_name = node.node_name.unwrap_or_else(|| host_name.into());
     Ok(Config {
         backend: overlay.backend,
-        store: store_choice(store, sources)?,
+        store: store_choice(store, &node_name, sources)?,
         mtu: underlay.mtu,
         underlay: underlay_choice(underlay),
         subnet_file: overlay.subnet_file,
@@ -73,6 +75,15 @@ fn node_labels(
     Ok(labels)
 }
 
+fn kube_choice(store: StoreSettings, node_name: &str) -> StoreChoice {
+    StoreChoice::Kube(KubeOptions {
+        kubeconfig: store.kubeconfig_file,
+        node: node_name.to_owned(),
+        network_config: store.net_config_path,
+        annotations: store.kube_annotation_prefix,
+    })
+}
+
 fn underlay_choice(underlay: UnderlaySettings) -> UnderlayChoice {
     UnderlayChoice {
         ifaces: underlay.iface,
@@ -108,9 +119,15 @@ fn outside_choice(outside: OutsideSettings) -> OutsideChoice {
     }
 }
 
-fn store_choice(store: StoreSettings, sources: &Sources) -> Result<StoreChoice, ConfigError> {
-    if let StoreKind::File(dir) = store.store {
-        return Ok(StoreChoice::File(dir));
+fn store_choice(
+    store: StoreSettings,
+    node_name: &str,
+    sources: &Sources,
+) -> Result<StoreChoice, ConfigError> {
+    match store.store {
+        StoreKind::File(dir) => return Ok(StoreChoice::File(dir)),
+        StoreKind::Etcd if !store.kube_subnet_mgr => {}
+        StoreKind::Etcd | StoreKind::Kube => return Ok(kube_choice(store, node_name)),
     }
     if store.etcd_password.is_some() && store.etcd_password_file.is_some() {
         let (password, file) = (

@@ -38,16 +38,16 @@ impl fmt::Debug for Secret {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StoreKind {
     Etcd,
+    Kube,
     File(PathBuf),
 }
 
 pub(super) fn store(text: &str) -> Result<StoreKind, String> {
-    if text == "etcd" {
-        return Ok(StoreKind::Etcd);
-    }
-    match text.strip_prefix("file://") {
-        Some(dir) if Path::new(dir).is_absolute() => Ok(StoreKind::File(dir.into())),
-        _ => Err("want etcd, or file:///DIR with an absolute directory".into()),
+    match (text, text.strip_prefix("file://")) {
+        ("etcd", _) => Ok(StoreKind::Etcd),
+        ("kube", _) => Ok(StoreKind::Kube),
+        (_, Some(dir)) if Path::new(dir).is_absolute() => Ok(StoreKind::File(dir.into())),
+        _ => Err("want etcd, kube, or file:///DIR with an absolute directory".into()),
     }
 }
 
@@ -278,7 +278,7 @@ mod tests {
             "file://var/lib/twill",
             "file://",
             "/var/lib/twill",
-            "kube",
+            "kubernetes",
             "",
         ] {
             assert!(store(text).is_err(), "{text:?}");

@@ -26,6 +26,8 @@ pub(crate) enum Topic {
     Reload,
     /// Do something with peers.
     Bgp(Order),
+    /// Whether it answers at all, for `/healthz`.
+    Alive,
     /// Whether it is ready, for `/readyz`.
     Ready,
     /// Prometheus' text, for `/metrics`.

@@ -79,6 +79,7 @@ async fn start_up<S: LeaseStore>(config: &Config, store: &S) -> anyhow::Result<S
     let mut kernel = Netlink::open(options)?;
     let mut random = random::source();
     let mut passed_over = PassedOver::default();
+    let mut said = String::new();
     loop {
         let mut listing = start::first_listing(config, store).await;
         let document = listing.config.clone().unwrap_or_default();
@@ -103,7 +104,11 @@ async fn start_up<S: LeaseStore>(config: &Config, store: &S) -> anyhow::Result<S
             }
             // A store that fails between two answers is no reason to end.
             Err(AcquireError::Store(error)) => {
-                warn!("no block yet: {error}; trying again from the start");
+                let why = error.to_string();
+                if said != why {
+                    warn!("no block yet: {why}; trying again every second");
+                    said = why;
+                }
                 tokio::time::sleep(start::ASK_AGAIN).await;
             }
             Err(error) => return Err(error.into()),

@@ -26,15 +26,22 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Writes what differs from what was written, once the agent is ready.
-    pub(super) fn follow(&mut self, agent: &Agent, plan: &Plan, config: &Config, daemon: &Daemon) {
+    /// Writes what differs from what was written, once the agent is ready. Says whether it has come to be.
+    pub(super) fn follow(
+        &mut self,
+        agent: &Agent,
+        plan: &Plan,
+        config: &Config,
+        daemon: &Daemon,
+    ) -> bool {
         if !agent.is_ready() {
-            return;
+            return false;
         }
         self.remember(agent, config);
         self.write_subnet_env(agent, plan, config);
         self.install_plugin(config);
-        if !std::mem::replace(&mut self.announced, true) {
+        let is_first = !std::mem::replace(&mut self.announced, true);
+        if is_first {
             let (leases, skipped) = agent.lease_counts();
             let took = daemon.started.elapsed().as_millis();
             // With BGP they are in the kernel when their nodes tell them.
@@ -47,6 +54,7 @@ impl Files {
             );
             notify::ready();
         }
+        is_first
     }
 
     /// The CNI plugin is looked at anew.

@@ -1,7 +1,7 @@
 //! What the store and the tenure tell.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kernel::Mac;
 use subnet_alloc::{
@@ -32,6 +32,23 @@ pub(super) struct Holding {
     pub(super) events: mpsc::Receiver<TenureEvent>,
     hints: mpsc::Sender<Hint>,
     task: AbortHandle,
+}
+
+/// How often the store is told again that this node serves pods, until it hears.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
+
+/// Tells the store that this node's pods are reached.
+pub(super) async fn say_serving<S: LeaseStore>(store: Arc<S>) {
+    let mut said = false;
+    while let Err(error) = store.serving().await {
+        if !std::mem::replace(&mut said, true) {
+            warn!(
+                "the store does not know yet that this node serves pods: {error}; telling it again every {} s",
+                TELL_AGAIN.as_secs()
+            );
+        }
+        tokio::time::sleep(TELL_AGAIN).await;
+    }
 }
 
 impl Following {
@@ -95,6 +112,8 @@ impl<S: LeaseStore> Driver<S> {
             StoreEvent::Up { .. } => {
                 if let StoreState::Down { why, since, .. } = &self.daemon.store {
                     info!("store back after {} s ({why})", since.elapsed().as_secs());
+                    // A full channel has a hint in it already.
+                    let _ = self.holding.hints.try_send(Hint::Back);
                 }
                 self.daemon.store = StoreState::Up;
             }

@@ -207,8 +207,12 @@ impl<S: LeaseStore> Driver<S> {
             }
             self.end_first_load()?;
         }
-        self.files
+        let is_ready = self
+            .files
             .follow(&self.agent, &self.plan, &self.config, &self.daemon);
+        if is_ready {
+            tokio::spawn(leases::say_serving(self.store.clone()));
+        }
         Ok(())
     }
 

@@ -36,6 +36,9 @@ pub(crate) use status::Status;
 pub(crate) use table::{Columns, Table, table};
 pub(crate) use tally::Tally;
 
+/// What `/healthz` says.
+const RUNNING: &str = "twill is running\n";
+
 /// What the driver knows besides the agent.
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -124,6 +127,10 @@ pub(crate) fn answer(request: Request, seen: &Seen<'_>) {
         Topic::Neighbours => json(&neighbours(agent)),
         Topic::Drift => json(&drift(agent)),
         Topic::Status => json(&Status::of(seen)),
+        Topic::Alive => Answer {
+            good: true,
+            text: RUNNING.to_owned(),
+        },
         Topic::Ready => ready(agent, daemon),
         Topic::Peers => json(&peers::peers(seen.fabric, now)),
         Topic::Peer(of) => about_bgp(seen, |fabric| {
@@ -181,10 +188,11 @@ pub(crate) fn answer_early(request: Request, config: &Config) {
     let text = match request.topic {
         Topic::Status => json(&Status::early(config, waiting)).text,
         Topic::Metrics => metrics::early(),
+        Topic::Alive => RUNNING.to_owned(),
         Topic::Ready => format!("twill is not ready yet: {waiting}\n"),
         _ => serde_json::json!({ "error": waiting }).to_string(),
     };
-    let good = request.topic == Topic::Metrics;
+    let good = matches!(request.topic, Topic::Alive | Topic::Metrics);
     let _ = request.reply.send(Answer { good, text });
 }
 
