@@ -47,6 +47,7 @@ mod runtime;
 pub use binary::{twill, twill_cni};
 pub use cri::{Containerd, PodPort, Sandbox};
 pub use flannel::{PREFIX, config, subnet_key};
+pub use kubernetes::{ApiServer, NodeObject};
 pub use network::{PodNetwork, READY, block_routes};
 pub use plane::{data_plane, metric};
 pub use runtime::{Call, DEBIAN_PLUGINS, PluginNode, Said};

@@ -192,6 +192,11 @@ impl Cluster {
         v4.into_iter().chain(v6).collect::<Vec<_>>().join(",")
     }
 
+    /// The families of its pods.
+    pub fn stack(&self) -> Stack {
+        self.plan.stack
+    }
+
     /// Where files are.
     pub fn directory(&self) -> &Path {
         self.directory.path()

@@ -10,12 +10,14 @@
 mod api_server;
 mod certificates;
 mod cluster;
+mod conformance;
 mod machine;
 mod nodes;
 mod programs;
 
 pub use api_server::ApiServer;
 pub use cluster::{Cluster, PATIENCE, POD_RANGES, Plan};
+pub use conformance::{CONFORMANCE, Verdict};
 pub use machine::Machine;
 pub use nodes::NodeObject;
 pub use programs::kubernetes_program;
