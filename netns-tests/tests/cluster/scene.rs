@@ -112,7 +112,7 @@ impl Probe {
     }
 }
 
-fn probes(stack: Stack) -> String {
+pub(crate) fn probes(stack: Stack) -> String {
     let families = if stack == Stack::Dual {
         "PreferDualStack"
     } else {

@@ -2,7 +2,8 @@
 
 use super::scene::{Scene, VXLAN};
 use lab::{DaemonCommand, Shape, Stack, Store, Underlay, eventually};
-use netns_tests::{ApiServer, READY, kubernetes_program, twill};
+use netns_tests::kubernetes::kubernetes_program;
+use netns_tests::{ApiServer, READY, twill};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
