@@ -1,6 +1,9 @@
 //! A real Kubernetes cluster whose pod network is Twill.
 
 mod api_server;
+mod conformance;
+mod loss;
 mod network;
+mod nodes;
+mod rights;
 mod scene;
-mod tmp_up;
