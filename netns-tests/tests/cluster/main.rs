@@ -1,7 +1,10 @@
 //! A real Kubernetes cluster whose pod network is Twill.
 
 mod api_server;
+mod conformance;
+mod loss;
 mod migration;
 mod network;
+mod nodes;
+mod rights;
 mod scene;
-mod tmp_up;
