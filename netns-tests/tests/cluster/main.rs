@@ -6,5 +6,6 @@ mod loss;
 mod migration;
 mod network;
 mod nodes;
+mod removal;
 mod rights;
 mod scene;
