@@ -2,6 +2,9 @@
 
 mod api_server;
 mod conformance;
+mod etcd;
+mod flannel;
+mod liveness;
 mod loss;
 mod migration;
 mod network;
