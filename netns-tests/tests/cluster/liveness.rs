@@ -58,7 +58,8 @@ fn no_daemon_is_started_again_because_the_api_server_is_away() {
 
 /// The process of a machine's daemon.
 fn daemon(machine: &Machine) -> String {
-    machine.run("pgrep", &["--exact", "twill"]).unwrap()
+    let pid = machine.run("pgrep", &["--exact", "twill"]).unwrap();
+    pid.trim().to_owned()
 }
 
 /// From the first probe to the second.

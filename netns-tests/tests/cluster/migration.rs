@@ -211,7 +211,11 @@ fn finish(cluster: &Cluster) {
     .unwrap();
     kubectl(&["delete", "namespace", "kube-flannel"]);
     kubectl(&["delete", "clusterrole,clusterrolebinding", "flannel"]);
-    let everywhere = ["--reuse-values", "--set", "nodeSelector.pod-network=null"];
+    let everywhere = [
+        "--reset-then-reuse-values",
+        "--set",
+        "nodeSelector.pod-network=null",
+    ];
     helm(
         cluster,
         &[&["upgrade", "twill", CHART][..], &everywhere].concat(),
