@@ -32,7 +32,7 @@ KUBE_BIN ?= $(or $(TWILL_KUBE_BIN),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/twill-
 # How long each target of the fuzzer runs.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo build test check fmt clippy doc deny bench fuzz release static dist deb image install test-deb test-go test-kube test-image clean
+.PHONY: help demo build test check fmt clippy doc deny bench fuzz release static dist deb image install test-deb test-go test-kube test-cluster conformance test-image clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -69,6 +69,28 @@ test-kube: ## Test --store kube, manifests and chart with a real Kubernetes API 
 	deploy/kubernetes/test $(DEBUG) $(KUBE_BIN)
 	TWILL_BIN=$(DEBUG) TWILL_KUBE_BIN=$(KUBE_BIN) \
 		cargo test --locked --package netns-tests --features kubernetes --test kube
+
+# What Kubernetes' tests run beside the cluster: once built, kept.
+CLUSTER := kube helm pause coredns agnhost e2e images
+
+# The image has the programs as `make test-image` builds them.
+define cluster-test
+	@scripts/install-deps build lab test dist image cluster
+	@[ -d "$$(rustc --print sysroot)/lib/rustlib/$(MUSL)" ] || rustup target add $(MUSL)
+	netns-tests/kubernetes/build $(KUBE_BIN) $(CLUSTER)
+	cargo build --locked --package twill --package cni --target $(MUSL)
+	mkdir -p $(TARGET)/image
+	for program in twill twill-cni; do strip -o $(TARGET)/image/$$program $(TARGET)/$(MUSL)/debug/$$program; done
+	deploy/container/build $(TARGET)/image $(VERSION) $(TARGET)/image
+	TWILL_IMAGE=$(TARGET)/image/twill-$(VERSION)-$(ARCH).oci.tar TWILL_KUBE_BIN=$(KUBE_BIN) \
+		cargo test --locked --package netns-tests --features kubernetes --test cluster
+endef
+
+test-cluster: ## Test a real Kubernetes cluster whose network is Twill (needs Go; as root)
+	$(cluster-test)
+
+conformance: ## Run Kubernetes' own network tests over every backend in both families (needs Go; as root)
+	$(cluster-test) -- --ignored --nocapture
 
 test-deb: ## Test the installation and the Debian package alone (as root)
 	@scripts/install-deps build lab test

@@ -51,6 +51,14 @@ impl Namespace {
         Ok(namespace)
     }
 
+    /// One that somebody else has made, by a path that leads to it: `/run/netns/NAME`, `/proc/PID/ns/net`.
+    pub fn open(path: &Path) -> Result<Self> {
+        let label = path.display().to_string();
+        let what = format!("open the namespace {label}");
+        let fd = File::open(path).map_err(LabError::system(what))?.into();
+        Ok(Self(Arc::new(Held { fd, label })))
+    }
+
     /// What it is called in errors.
     pub fn label(&self) -> &str {
         &self.0.label

@@ -130,6 +130,15 @@ impl Underlay {
         .map(drop)
     }
 
+    /// Takes a host's link away, with both of its ends.
+    pub fn detach(&self, subnet: u8, host: u8) -> Result<()> {
+        ip(
+            &self.namespace,
+            &["link", "delete", &self.port(subnet, host)],
+        )
+        .map(drop)
+    }
+
     fn port(&self, subnet: u8, host: u8) -> String {
         format!("port{subnet}x{host}")
     }

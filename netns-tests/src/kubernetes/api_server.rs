@@ -81,7 +81,7 @@ impl ApiServer {
 
     /// The authority's certificate.
     pub fn authority(&self) -> PathBuf {
-        self.directory.path().join("ca.pem")
+        self.file("ca.pem")
     }
 
     /// Its namespace.
@@ -235,6 +235,11 @@ impl ApiServer {
         first.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 
+    /// One of its files: `ca.key`, `accounts.key`.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     fn is_ready(&self) -> bool {
         get(&self.namespace, PROXY, "/readyz").is_ok_and(|answer| answer.status == 200)
     }
@@ -341,6 +346,8 @@ fn args(at: &Path, addresses: Addresses, etcd: &Etcd, stack: Stack) -> Vec<Strin
         ("proxy-client-cert-file", file("front.pem")),
         ("proxy-client-key-file", file("front.key")),
         ("kubelet-preferred-address-types", "InternalIP".into()),
+        ("kubelet-client-certificate", file("admin.pem")),
+        ("kubelet-client-key", file("admin.key")),
         ("allow-privileged", "true".into()),
         ("profiling", "false".into()),
     ]

@@ -32,7 +32,7 @@ pub(super) fn sign(directory: &Path, name: &str, subject: &str, extension: &str)
     openssl(
         directory,
         &format!(
-            "x509 -req -in {name}.csr -out {name}.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile {name}.ext"
+            "x509 -req -in {name}.csr -out {name}.pem -CA ca.pem -CAkey ca.key -days 2 -extfile {name}.ext"
         ),
     );
 }

@@ -1,12 +1,23 @@
 //! A real Kubernetes, as far as a pod network meets it. Its programs are built by `netns-tests/kubernetes/build`.
 //!
-//! [`ApiServer`] alone is what the store of a cluster needs: Nodes, watches, annotations, RBAC, and an outage now and then.
+//! ```text
+//! Cluster ── ApiServer (with an etcd), controllers, scheduler
+//!       └─── Machine ── containerd, kubelet, kube-proxy ── pods
+//! ```
+//!
+//! [`ApiServer`] alone is what a store in Kubernetes needs: Nodes, watches, annotations, RBAC, and an outage now and then.
 
 mod api_server;
 mod certificates;
+mod cluster;
+mod conformance;
+mod machine;
 mod nodes;
 mod programs;
 
 pub use api_server::ApiServer;
+pub use cluster::{Cluster, PATIENCE, POD_RANGES, Plan};
+pub use conformance::{CONFORMANCE, Verdict};
+pub use machine::Machine;
 pub use nodes::NodeObject;
 pub use programs::kubernetes_program;

@@ -1,7 +1,7 @@
 //! The harness itself: an API server to test against.
 
 use lab::{Shape, Stack, Underlay};
-use netns_tests::{ApiServer, NodeObject};
+use netns_tests::kubernetes::{ApiServer, NodeObject};
 use std::net::Ipv4Addr;
 
 #[test]

@@ -1,0 +1,54 @@
+//! Kubernetes' own tests of networks; the table of docs/conformance.md is what they say.
+
+use crate::scene::cluster;
+use lab::{Stack, output};
+use netns_tests::kubernetes::{CONFORMANCE, Cluster, Verdict};
+use std::time::Duration;
+
+/// Those that ask pods of other nodes, by TCP and UDP.
+const PODS: &str = r"\[sig-network\] Networking Granular Checks: Pods .*\[Conformance\]";
+
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
+
+#[test]
+fn every_test_of_networks_passes_over_vxlan() {
+    let verdict = all_pass(&cluster(2, "vxlan", Stack::V4), CONFORMANCE);
+    assert!(verdict.passed.len() >= 45, "{:#?}", verdict.passed);
+}
+
+#[test]
+fn without_the_overlays_packets_they_fail() {
+    let cluster = cluster(2, "vxlan", Stack::V4);
+    let drop = "add table inet cut; add chain inet cut out { type filter hook output priority 0; }; \
+                add rule inet cut out udp dport 8472 drop";
+    let node = cluster.machine(1).namespace();
+    output(node, node.command("nft").arg(drop)).unwrap();
+    let verdict = cluster.conformance(PODS, Duration::from_secs(60)).unwrap();
+    assert!(
+        verdict.passed.is_empty() && !verdict.failed.is_empty(),
+        "{verdict:?}"
+    );
+}
+
+#[test]
+#[ignore = "takes half an hour: make conformance"]
+#[expect(
+    clippy::print_stdout,
+    reason = "the rows of the table in docs/conformance.md"
+)]
+fn every_test_of_networks_passes_with_every_backend_in_both_families() {
+    for stack in [Stack::V4, Stack::Dual] {
+        for backend in ["vxlan", "host-gw", "bgp"] {
+            let verdict = all_pass(&cluster(3, backend, stack), CONFORMANCE);
+            let (passed, took) = (verdict.passed.len(), verdict.took.as_secs());
+            println!("| {backend} | {stack} | {passed} passed, 0 failed | {took} s |");
+        }
+    }
+}
+
+fn all_pass(cluster: &Cluster, focus: &str) -> Verdict {
+    let verdict = cluster.conformance(focus, PATIENCE).unwrap();
+    assert!(verdict.failed.is_empty(), "{:#?}", verdict.failed);
+    assert!(!verdict.passed.is_empty(), "no test is called {focus}");
+    verdict
+}
