@@ -1,6 +1,7 @@
 //! From a configuration to an agent that holds a block: what happens once,
 //! before the driver's loop.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
@@ -31,18 +32,20 @@ pub(crate) enum StartError {
 /// How often a store without a network config, or without an answer, is asked
 /// again.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How many reasons for waiting are told, each once.
+const REASONS: usize = 16;
 
 /// The first listing that has a network config. Waits for both as long as it
 /// takes, and says so once of each.
 pub(crate) async fn first_listing<S: LeaseStore>(config: &Config, store: &S) -> Listing {
-    let (mut is_away, mut is_empty) = (false, false);
+    let mut said = BTreeSet::new();
     loop {
-        let (why, said) = match store.list().await {
+        let why = match store.list().await {
             Ok(listing) if listing.config.is_some() => return listing,
-            Ok(_) => (no_config(config), &mut is_empty),
-            Err(error) => (error.to_string(), &mut is_away),
+            Ok(_) => no_config(config),
+            Err(error) => error.to_string(),
         };
-        if !std::mem::replace(said, true) {
+        if said.len() < REASONS && said.insert(why.clone()) {
             warn!("no block yet: {why}; trying again every second");
         }
         tokio::time::sleep(ASK_AGAIN).await;

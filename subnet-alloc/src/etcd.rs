@@ -176,7 +176,7 @@ impl LeaseStore for EtcdStore {
 
     async fn renew(&self, lease: &Lease, _ttl: Duration) -> Result<Renewal, StoreError> {
         match lease.hold {
-            Hold::Reserved => Ok(Renewal::Alive { ttl: Duration::MAX }),
+            Hold::Reserved | Hold::Given => Ok(Renewal::Alive { ttl: Duration::MAX }),
             // An etcd lease outlives its key: who deletes or overwrites that one leaves an empty lease.
             Hold::Leased(id) => {
                 let key = self.keys.block(&lease.block).into_bytes();
@@ -203,7 +203,7 @@ impl LeaseStore for EtcdStore {
 
     async fn life(&self, lease: &Lease) -> Result<Life, StoreError> {
         match lease.hold {
-            Hold::Reserved => Ok(Life::Endless),
+            Hold::Reserved | Hold::Given => Ok(Life::Endless),
             Hold::Leased(id) => self.time_to_live(id).await,
         }
     }

@@ -153,7 +153,7 @@ impl<S: LeaseStore> Follower<S> {
             None => self.list().await?,
         };
         let store = self.store.clone();
-        let mut watch = in_time(&*store, store.watch(after)).await?;
+        let mut watch = in_time(&*store, SILENCE, store.watch(after)).await?;
         (self.is_down, self.heard) = (false, Some(Instant::now()));
         self.tell(StoreEvent::Up { revision: after }).await?;
         loop {
@@ -172,7 +172,7 @@ impl<S: LeaseStore> Follower<S> {
 
     async fn list(&mut self) -> Result<Revision, Stop> {
         let store = self.store.clone();
-        let listing = in_time(&*store, store.list()).await?;
+        let listing = in_time(&*store, S::LISTING, store.list()).await?;
         self.heard = Some(Instant::now());
         let reset = vec![LeaseEvent::Reset(listing.leases)];
         self.tell_config(listing.config).await?;
@@ -252,12 +252,13 @@ fn is_about(bad: &BadEvent, block: &Block) -> bool {
 
 async fn in_time<T>(
     store: &impl LeaseStore,
+    patience: Duration,
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    timeout(SILENCE, call).await.unwrap_or_else(|_| {
+    timeout(patience, call).await.unwrap_or_else(|_| {
         Err(StoreError::Unreachable {
             endpoint: store.describe(),
-            why: format!("no answer within {} s", SILENCE.as_secs()),
+            why: format!("no answer within {} s", patience.as_secs()),
         })
     })
 }

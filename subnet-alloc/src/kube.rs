@@ -124,6 +124,9 @@ impl KubeStore {
 impl LeaseStore for KubeStore {
     type Watch = KubeWatch;
 
+    /// Each page has its own time; the API server forgets the revision of the first one after five minutes.
+    const LISTING: Duration = Duration::from_secs(300);
+
     fn describe(&self) -> String {
         format!("Kubernetes at {}", self.server.endpoint)
     }

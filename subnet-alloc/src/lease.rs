@@ -29,6 +29,8 @@ pub enum Hold {
     Reserved,
     /// A key that goes with its store lease.
     Leased(LeaseId),
+    /// Given by the cluster for as long as the Node is there.
+    Given,
 }
 
 /// The store's number for what has to be renewed.

@@ -19,6 +19,9 @@ pub trait LeaseStore: Send + Sync + 'static {
     /// Which store this is, for the operator; never has a password in it.
     fn describe(&self) -> String;
 
+    /// A listing that takes longer has failed. One that is read in many pages may take longer than one answer.
+    const LISTING: Duration = Duration::from_secs(15);
+
     /// The network config as it was written, `None` when nobody has written it yet.
     fn config(&self) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 
@@ -219,7 +222,7 @@ pub enum StoreError {
     },
     /// It knows us and will not do it, or does not know us: credentials, certificates, permissions.
     #[error(
-        "store {endpoint} refuses: {why}; check credentials, certificates and what the role may do"
+        "store {endpoint} refuses: {why}; check user, password, token or certificates, and what the role may do"
     )]
     Refused {
         /// The endpoint or directory.

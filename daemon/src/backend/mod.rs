@@ -14,7 +14,7 @@ use subnet_alloc::{Block, Lease, LeaseEvent};
 use crate::underlay::Underlay;
 
 pub(crate) use options::{Backend, BackendError};
-pub(crate) use remote::{Remote, Skipped};
+pub(crate) use remote::{Held, Remote, Skipped};
 
 /// What this node is on the data plane: all that planning needs to know.
 #[derive(Clone, PartialEq, Eq, Debug)]

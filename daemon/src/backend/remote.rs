@@ -1,6 +1,6 @@
 //! Another node, as its lease describes it.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
@@ -11,6 +11,34 @@ use vxlan::{Vni, Vtep};
 
 use super::{Backend, Devices, Local, NoWay, contains, networks};
 
+/// How a node holds its block, as people are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Held {
+    Leased,
+    Reserved,
+    Given,
+}
+
+impl From<Hold> for Held {
+    fn from(hold: Hold) -> Held {
+        match hold {
+            Hold::Leased(_) => Held::Leased,
+            Hold::Reserved => Held::Reserved,
+            Hold::Given => Held::Given,
+        }
+    }
+}
+
+impl Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Held::Leased => "leased",
+            Held::Reserved => "reserved",
+            Held::Given => "given",
+        })
+    }
+}
+
 /// What is kept of another node's lease: there may be tens of thousands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Remote {
@@ -18,7 +46,7 @@ pub(crate) struct Remote {
     v4: Option<Ipv4Addr>,
     v6: Option<Ipv6Addr>,
     vteps: [Option<Mac>; 2],
-    pub(crate) reserved: bool,
+    pub(crate) held: Held,
     /// Its node has given it up.
     pub(crate) released: bool,
     pub(crate) revision: Revision,
@@ -105,7 +133,7 @@ impl Remote {
             v4: attrs.underlay_v4,
             v6: attrs.underlay_v6,
             vteps: vteps(attrs, local)?,
-            reserved: lease.hold == Hold::Reserved,
+            held: lease.hold.into(),
             released: attrs.released,
             revision: lease.revision,
         };

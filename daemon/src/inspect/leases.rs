@@ -1,10 +1,10 @@
 //! `twill show leases`.
 
 use serde::{Deserialize, Serialize};
-use subnet_alloc::{BadEntry, Block, Hold, Lease};
+use subnet_alloc::{BadEntry, Block, Lease};
 
 use crate::agent::{Agent, LeaseView};
-use crate::backend::Remote;
+use crate::backend::{Held, Remote};
 
 use super::table::{Columns, or_dash};
 
@@ -17,7 +17,7 @@ pub(crate) struct LeaseRow {
     pub(crate) node: Option<String>,
     /// Its underlay addresses.
     pub(crate) underlay: Option<String>,
-    /// `leased`, or `reserved` when it never ends.
+    /// `leased`, `reserved` when it never ends, or `given` by a cluster with the Node.
     pub(crate) hold: Option<String>,
     /// `own`, `in use`, `vanished` from the store, `passed over`, or `no lease`.
     pub(crate) state: String,
@@ -77,7 +77,7 @@ fn own(lease: &Lease) -> LeaseRow {
         block: lease.block.to_string(),
         node: lease.attrs.node.clone(),
         underlay: joined(addresses),
-        hold: Some(hold(lease.hold == Hold::Reserved)),
+        hold: Some(Held::from(lease.hold).to_string()),
         state: "own".to_owned(),
         detail: None,
     }
@@ -90,7 +90,7 @@ fn other(agent: &Agent, block: &Block, remote: &Remote) -> LeaseRow {
         block: block.to_string(),
         node: Some(remote.name()),
         underlay: joined(addresses),
-        hold: Some(hold(remote.reserved)),
+        hold: Some(remote.held.to_string()),
         state: match vanished {
             Some(_) => "vanished".to_owned(),
             None => "in use".to_owned(),
@@ -102,12 +102,4 @@ fn other(agent: &Agent, block: &Block, remote: &Remote) -> LeaseRow {
 fn joined(addresses: [Option<String>; 2]) -> Option<String> {
     let addresses: Vec<String> = addresses.into_iter().flatten().collect();
     (!addresses.is_empty()).then(|| addresses.join(" "))
-}
-
-fn hold(reserved: bool) -> String {
-    if reserved {
-        "reserved".to_owned()
-    } else {
-        "leased".to_owned()
-    }
 }

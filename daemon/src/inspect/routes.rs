@@ -5,7 +5,7 @@ use kernel::{Detail, Key, Reconciler, Row, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{Agent, RemoteView};
-use crate::backend::{NoWay, Way};
+use crate::backend::{Held, NoWay, Way};
 
 use super::table::{Columns, or_dash};
 
@@ -95,7 +95,7 @@ fn installed(
     let is_own = matches!(detail, Some(Detail::Unreachable));
     let why = match (row.want.is_some(), remote) {
         (false, _) => "nobody wants it".to_owned(),
-        (true, Some(view)) if view.remote.reserved => {
+        (true, Some(view)) if view.remote.held == Held::Reserved => {
             format!("reservation of {}", view.remote.name())
         }
         (true, Some(view)) => format!("lease of {}", view.remote.name()),

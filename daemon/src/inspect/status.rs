@@ -37,11 +37,11 @@ pub(crate) struct Status {
     pub(crate) block: Option<String>,
     /// The MTU of pods.
     pub(crate) pod_mtu: Option<u32>,
-    /// The own lease: `leased` or `reserved`.
+    /// The own lease: `leased`, `reserved` or `given by the cluster`.
     pub(crate) hold: Option<String>,
-    /// Seconds since the lease was renewed.
+    /// Seconds since the lease was renewed; since it was last seen to be right, if it is given.
     pub(crate) renewed_s: Option<u64>,
-    /// Seconds that the lease lives without renewal.
+    /// Seconds that the lease lives without renewal; none if it is given.
     pub(crate) ttl_s: Option<u64>,
     /// Why this node may not have its block any more.
     pub(crate) lease_doubt: Option<String>,
@@ -81,9 +81,11 @@ impl Status {
             StoreState::Up => None,
             StoreState::Down { why, heard, .. } => Some((why.clone(), heard.elapsed().as_secs())),
         };
+        let is_given = agent.own().is_some_and(|lease| lease.hold == Hold::Given);
         let hold = agent.own().map(|lease| match lease.hold {
             Hold::Reserved => "reserved".to_owned(),
             Hold::Leased(id) => format!("leased ({id})"),
+            Hold::Given => "given by the cluster".to_owned(),
         });
         Status {
             uptime_s: daemon.started.elapsed().as_secs(),
@@ -96,7 +98,7 @@ impl Status {
             pod_mtu: Some(local.pod_mtu()),
             hold,
             renewed_s: Some(daemon.renewed.elapsed().as_secs()),
-            ttl_s: Some(daemon.ttl.as_secs()),
+            ttl_s: (!is_given).then_some(daemon.ttl.as_secs()),
             lease_doubt: daemon.doubt(),
             store: daemon.store_name.clone(),
             store_up: store_down.is_none(),
@@ -158,11 +160,15 @@ impl Status {
                 format!("the underlay is not what it was: {trouble}"),
             );
         }
-        if let (Some(hold), Some(renewed), Some(ttl)) = (&self.hold, self.renewed_s, self.ttl_s) {
-            line(
+        match (&self.hold, self.renewed_s, self.ttl_s) {
+            (Some(hold), Some(renewed), Some(ttl)) => line(
                 "lease",
                 format!("{hold}, renewed {renewed} s ago, lives {ttl} s without that"),
-            );
+            ),
+            (Some(hold), Some(renewed), None) => {
+                line("lease", format!("{hold}, looked at {renewed} s ago"));
+            }
+            _ => {}
         }
         if let Some(doubt) = &self.lease_doubt {
             line("in doubt", doubt.clone());

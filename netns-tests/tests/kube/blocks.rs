@@ -139,10 +139,13 @@ fn what_somebody_takes_from_the_own_node_is_said_again() {
 
 #[test]
 fn a_released_node_says_nothing_any_more() {
-    let mut scene = Scene::running(2, Stack::V4, VXLAN);
+    let mut scene = Scene::running_with(2, Stack::V4, VXLAN, &["--vanished-grace=0s"]);
     scene.daemons[0].terminate().unwrap();
     let command = scene.command();
-    scene.node(0).twill_says(&command, &["release"]).unwrap();
+    scene
+        .node(0)
+        .twill_says(&command, &["cleanup", "--release"])
+        .unwrap();
     assert_eq!(scene.annotation("node1", "public-ip"), None);
     eventually("the other node sends nothing there", READY, || {
         !scene.has_route(1, "10.244.1.0/24")
@@ -179,7 +182,10 @@ fn networks_with_prefixes_of_their_own_do_not_see_each_other() {
     let mut scene = Scene::running(2, Stack::V4, VXLAN);
     scene.daemons[1].terminate().unwrap();
     let command = scene.command();
-    scene.node(1).twill_says(&command, &["release"]).unwrap();
+    scene
+        .node(1)
+        .twill_says(&command, &["cleanup", "--release"])
+        .unwrap();
     let other = scene
         .command()
         .args(&["--kube-annotation-prefix=example.org/blue"]);

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 #[test]
 fn nodes_that_come_change_and_go_are_followed_and_nothing_is_lost() {
-    let mut scene = Scene::running(2, Stack::V4, VXLAN);
+    let mut scene = Scene::running_with(2, Stack::V4, VXLAN, &["--vanished-grace=0s"]);
     let stream = scene.ping();
     let logged = scene.log(0).lines().count();
     scene.server.create_nodes(&[flannels(60)]).unwrap();
@@ -19,11 +19,11 @@ fn nodes_that_come_change_and_go_are_followed_and_nothing_is_lost() {
     })
     .unwrap();
     let before = block_routes(scene.node(0)).unwrap();
-    // What does not concern the network: labels, taints, and heartbeats of kubelets.
+    // What does not concern the network.
     let unrelated = |round: u32| -> Value {
         json!({
             "metadata": { "labels": { "colour": format!("blue-{round}") } },
-            "status": { "conditions": [{ "type": "Ready", "status": "True", "reason": format!("r{round}") }] },
+            "spec": { "unschedulable": round % 2 == 0 },
         })
     };
     for round in 0..20 {
@@ -108,15 +108,16 @@ fn a_daemon_knows_them_all(count: u32) {
     scene.server.create_nodes(&many(count)).unwrap();
     let made = made.elapsed();
     let began = Instant::now();
-    let daemon = scene.node(0).start(&scene.command()).unwrap();
+    let command = scene.command().args(&["--vanished-grace=0s"]);
+    let daemon = scene.node(0).start(&command).unwrap();
     scene.daemons.push(daemon);
     scene.daemons[0].wait_ready(READY * 4).unwrap();
     let took = began.elapsed();
     let routes = block_routes(scene.node(0)).unwrap().len();
     assert_eq!(routes, usize::try_from(count).unwrap());
     let started = Usage::of(scene.daemons[0].pid());
-    // Every kubelet says that it lives.
-    let alive = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+    // Nodes are written again and again, their kubelets' heartbeats above all.
+    let alive = json!({ "metadata": { "labels": { "alive": "yes" } } });
     let patches: Vec<_> = (0..count)
         .map(|n| (format!("many{n}"), alive.clone()))
         .collect();

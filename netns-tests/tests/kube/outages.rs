@@ -59,6 +59,20 @@ fn a_silent_api_server_is_noticed_and_costs_no_packet() {
     assert_eq!(loss.lost, 0, "{loss:?}");
 }
 
+#[test]
+fn a_cluster_in_which_nothing_happens_is_no_outage() {
+    let mut scene = Scene::running(2, Stack::V4, VXLAN);
+    let lines = scene.log(0).lines().count();
+    std::thread::sleep(WATCH_ENDS);
+    let log = scene.log(0);
+    assert_eq!(log.lines().count(), lines, "{log}");
+    scene.server.create_nodes(&[flannels(60)]).unwrap();
+    eventually("what comes after is known", READY, || {
+        scene.has_route(0, "10.244.60.0/24")
+    })
+    .unwrap();
+}
+
 /// Without the API server's cache, what etcd has compacted is gone (410).
 #[test]
 fn a_watch_whose_history_is_gone_is_made_good_by_a_new_listing() {
@@ -67,24 +81,25 @@ fn a_watch_whose_history_is_gone_is_made_good_by_a_new_listing() {
     let daemon = scene.node(0).start(&scene.command()).unwrap();
     scene.daemons.push(daemon);
     scene.daemons[0].wait_ready(READY).unwrap();
-    let (began, mut number) = (Instant::now(), 0);
+    // A Node is written now and then, so that the watch is not silent; everything else more often.
+    let (began, mut round) = (Instant::now(), 0);
     while began.elapsed() < WATCH_ENDS && !scene.log(0).contains("store lost") {
-        number += 1;
-        let path = "/api/v1/namespaces/default/configmaps".to_owned();
-        let map = json!({ "metadata": { "name": format!("map{number}") } });
-        scene.server.request("POST", &path, &map).unwrap();
+        let label = json!({ "metadata": { "labels": { "round": round.to_string() } } });
+        if round % 20 == 0 {
+            scene
+                .server
+                .patch_nodes(&[("node1".to_owned(), label.clone())])
+                .unwrap();
+        }
+        let namespace = "/api/v1/namespaces/default".to_owned();
+        scene.server.request("PATCH", &namespace, &label).unwrap();
         compact(&scene.server.etcd);
         std::thread::sleep(Duration::from_secs(1));
+        round += 1;
     }
-    let log = scene.log(0);
-    assert!(log.contains("store lost"), "the watch did not end:\n{log}");
-    eprintln!(
-        "{}",
-        log.lines()
-            .rfind(|line| line.contains("store lost"))
-            .unwrap()
-    );
     scene.wait_for_log(0, "store back", READY);
+    let log = scene.log(0);
+    assert!(log.contains("no longer has the changes"), "{log}");
     scene.server.create_nodes(&[flannels(60)]).unwrap();
     eventually("what came after is known", READY, || {
         scene.has_route(0, "10.244.60.0/24")
@@ -113,7 +128,7 @@ fn a_service_account_without_the_role_says_so_and_goes_on_when_it_has_it() {
         .unwrap();
     let daemon = scene.node(0).start(&scene.command()).unwrap();
     scene.daemons.push(daemon);
-    scene.wait_for_log(0, r#"cannot get resource \"nodes\""#, READY);
+    scene.wait_for_log(0, r#"cannot get resource "nodes""#, READY);
     assert_eq!(scene.daemons[0].get("/healthz").unwrap().status, 200);
     let refused = scene.log(0).matches("cannot get resource").count();
     assert_eq!(refused, 1, "it is said once:\n{}", scene.log(0));

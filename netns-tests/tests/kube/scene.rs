@@ -57,12 +57,20 @@ impl Scene {
 
     /// The same with a Node and a ready daemon on each machine, and a pod behind each.
     pub(crate) fn running(nodes: u8, stack: Stack, backend: &str) -> Scene {
+        Scene::running_with(nodes, stack, backend, &[])
+    }
+
+    /// The same with further flags for each daemon.
+    pub(crate) fn running_with(nodes: u8, stack: Stack, backend: &str, flags: &[&str]) -> Scene {
         let mut scene = Scene::new(nodes, stack, backend, &[]);
         for number in 1..=nodes {
             scene.register(number);
         }
         for place in 0..usize::from(nodes) {
-            let daemon = scene.node(place).start(&scene.command()).unwrap();
+            let daemon = scene
+                .node(place)
+                .start(&scene.command().args(flags))
+                .unwrap();
             scene.daemons.push(daemon);
         }
         for daemon in &mut scene.daemons {

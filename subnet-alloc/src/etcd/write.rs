@@ -230,7 +230,7 @@ impl New<'_> {
 
 fn put(store: &EtcdStore, new: &New<'_>, hold: Hold) -> TxnOp {
     let options = match hold {
-        Hold::Reserved => None,
+        Hold::Reserved | Hold::Given => None,
         Hold::Leased(LeaseId(id)) => Some(PutOptions::new().with_lease(id)),
     };
     TxnOp::put(store.keys.block(new.block), new.attrs.to_json(), options)
@@ -241,7 +241,7 @@ fn unchanged(store: &EtcdStore, lease: &Lease) -> [Compare; 2] {
     let key = store.keys.block(&lease.block);
     let revision = i64::try_from(lease.revision.0).unwrap_or(i64::MAX);
     let id = match lease.hold {
-        Hold::Reserved => 0,
+        Hold::Reserved | Hold::Given => 0,
         Hold::Leased(LeaseId(id)) => id,
     };
     [

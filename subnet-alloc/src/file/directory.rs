@@ -258,7 +258,7 @@ impl Shelf for Directory {
         let (at, beside) = (self.file(key), self.path.join(".lease"));
         fs::rename(&new, &beside).map_err(|why| failed(&beside, "write", &why))?;
         let lease = match hold {
-            Hold::Reserved => None,
+            Hold::Reserved | Hold::Given => None,
             Hold::Leased(LeaseId(id)) => Some(id),
         };
         let revision = self.index.next_revision();

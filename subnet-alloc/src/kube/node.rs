@@ -162,7 +162,7 @@ impl NodeObject {
         Lease {
             block,
             attrs,
-            hold: Hold::Reserved,
+            hold: Hold::Given,
             revision: self.revision(),
         }
     }
@@ -322,10 +322,7 @@ mod tests {
     fn a_node_on_which_flannel_runs_has_a_lease() {
         let lease = lease(&VXLAN, &DUAL);
         assert_eq!(lease.block.key(), "10.244.7.0-24&fd00:244:7::-64");
-        assert_eq!(
-            (lease.hold, lease.revision),
-            (Hold::Reserved, Revision(4711))
-        );
+        assert_eq!((lease.hold, lease.revision), (Hold::Given, Revision(4711)));
         let text = String::from_utf8(lease.attrs.to_json()).expect("JSON is UTF-8");
         assert_eq!(
             text,

@@ -149,7 +149,7 @@ impl Server {
             410 => StoreError::Compacted {
                 endpoint,
                 asked: Revision(0),
-                at: Revision(0),
+                at: oldest_in(&why),
             },
             429 | 500.. => self.unreachable(why),
             _ => self.failed(why),
@@ -165,6 +165,14 @@ impl Server {
         let endpoint = self.endpoint.clone();
         StoreError::Failed { endpoint, why }
     }
+}
+
+/// `too old resource version: 12 (345)`: the API server goes back to 345.
+fn oldest_in(why: &str) -> Revision {
+    let inside = why
+        .rsplit_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'));
+    revision(inside.map_or("", |(number, _)| number))
 }
 
 /// A resource version. Kubernetes calls it opaque; that of every API server is etcd's revision.
