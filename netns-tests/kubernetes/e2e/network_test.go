@@ -36,12 +36,11 @@ var images = map[string]image.ImageID{
 }
 
 func TestMain(m *testing.M) {
-	listImages := flag.Bool("list-images", false, "print the names of the images that the tests ask for, and end")
 	config.CopyFlags(config.Flags, flag.CommandLine)
 	framework.RegisterCommonFlags(flag.CommandLine)
 	framework.RegisterClusterFlags(flag.CommandLine)
 	flag.Parse()
-	if *listImages {
+	if framework.TestContext.ListImages {
 		for name, id := range images {
 			fmt.Println(name, image.GetE2EImage(id))
 		}

@@ -349,6 +349,8 @@ fn args(at: &Path, addresses: Addresses, etcd: &Etcd, stack: Stack) -> Vec<Strin
         ("kubelet-client-certificate", file("admin.pem")),
         ("kubelet-client-key", file("admin.key")),
         ("allow-privileged", "true".into()),
+        // Debian's etcd is too old for it.
+        ("feature-gates", "SizeBasedListCostEstimate=false".into()),
         ("profiling", "false".into()),
     ]
     .map(|(flag, value)| format!("--{flag}={value}"))

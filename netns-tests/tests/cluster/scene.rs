@@ -88,7 +88,8 @@ pub(crate) fn probes_of(cluster: &Cluster) -> Vec<Probe> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut probes: Vec<Probe> = Vec::new();
     for pod in list["items"].as_array().unwrap() {
-        let addresses = pod["status"]["podIPs"].as_array().unwrap().iter();
+        // One that has just been made has none yet.
+        let addresses = pod["status"]["podIPs"].as_array().into_iter().flatten();
         probes.push(Probe {
             name: text(&pod["metadata"]["name"]),
             node: text(&pod["spec"]["nodeName"]),
