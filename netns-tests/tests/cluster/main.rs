@@ -2,8 +2,13 @@
 
 mod api_server;
 mod conformance;
+mod etcd;
+mod flannel;
+mod liveness;
 mod loss;
+mod migration;
 mod network;
 mod nodes;
+mod removal;
 mod rights;
 mod scene;

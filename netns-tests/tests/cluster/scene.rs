@@ -1,13 +1,14 @@
 //! A cluster whose pod network is Twill, from the chart, as an operator installs it; with a pod on each node to ask.
 
-use lab::{LabError, Namespace, Stack};
+use lab::{LabError, Namespace, Stack, output};
 use netns_tests::kubernetes::{Cluster, PATIENCE, POD_RANGES, Plan, kubernetes_program};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
-const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kubernetes/chart");
+/// The chart's directory.
+pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/kubernetes/chart");
 
 /// A pod on each node that says who asks it, and a service with them all behind it.
 const PROBES: &str = include_str!("probes.yaml");
@@ -59,6 +60,15 @@ pub(crate) fn chart(backend: &str, stack: Stack) -> String {
         String::from_utf8_lossy(&said.stderr)
     );
     String::from_utf8(said.stdout).unwrap()
+}
+
+/// Runs helm as an administrator: `helm(&cluster, &["install", "twill", CHART])`.
+pub(crate) fn helm(cluster: &Cluster, words: &[&str]) {
+    let server = &cluster.server;
+    let mut helm = server.namespace().command(kubernetes_program("helm"));
+    helm.arg("--kubeconfig").arg(server.admin());
+    helm.arg("--namespace=kube-system").args(words);
+    output(server.namespace(), &mut helm).unwrap();
 }
 
 /// Waits until a workload is as it was last ordered.
@@ -113,7 +123,7 @@ impl Probe {
     }
 }
 
-fn probes(stack: Stack) -> String {
+pub(crate) fn probes(stack: Stack) -> String {
     let families = if stack == Stack::Dual {
         "PreferDualStack"
     } else {
