@@ -10,5 +10,4 @@ mod migration;
 mod network;
 mod nodes;
 mod removal;
-mod rights;
 mod scene;
