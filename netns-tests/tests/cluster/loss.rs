@@ -12,29 +12,21 @@ const INTERVAL: Duration = Duration::from_millis(5);
 const ENOUGH: u64 = 2000;
 
 #[test]
-fn a_rolling_update_loses_no_ping() {
+fn a_rolling_update_and_the_deletion_of_each_of_its_pods_lose_no_ping() {
     let cluster = cluster(3, "vxlan", Stack::V4);
+    let kubectl = |words: &[&str]| {
+        let words = [words, &["--namespace=kube-system"]].concat();
+        cluster.server.kubectl(&words).unwrap()
+    };
     nothing_is_lost_while(&cluster, || {
-        let twill = ["--namespace=kube-system", "daemonset/twill"];
-        let restart = [&["rollout", "restart"][..], &twill].concat();
-        cluster.server.kubectl(&restart).unwrap();
+        kubectl(&["rollout", "restart", "daemonset/twill"]);
         rolled_out(&cluster, "kube-system", "daemonset/twill");
     });
-}
-
-#[test]
-fn the_deletion_of_each_of_its_pods_loses_no_ping() {
-    let cluster = cluster(3, "vxlan", Stack::V4);
+    let pods = kubectl(&["get", "pods", TWILL, "--output=name"]);
+    assert_eq!(pods.lines().count(), 3);
     nothing_is_lost_while(&cluster, || {
-        let of = ["--namespace=kube-system", TWILL, "--output=name"];
-        let list = cluster
-            .server
-            .kubectl(&[&["get", "pods"][..], &of].concat())
-            .unwrap();
-        assert_eq!(list.lines().count(), 3);
-        for pod in list.lines() {
-            let delete = ["delete", "--namespace=kube-system", pod];
-            cluster.server.kubectl(&delete).unwrap();
+        for pod in pods.lines() {
+            kubectl(&["delete", pod]);
             rolled_out(&cluster, "kube-system", "daemonset/twill");
         }
     });

@@ -11,5 +11,4 @@ mod migration;
 mod network;
 mod nodes;
 mod removal;
-mod rights;
 mod scene;

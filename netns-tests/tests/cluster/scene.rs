@@ -104,9 +104,14 @@ pub(crate) fn probes_of(cluster: &Cluster) -> Vec<Probe> {
 
 /// A probe's own network namespace: packets from there are the pod's.
 pub(crate) fn inside(cluster: &Cluster, probe: &Probe) -> Namespace {
+    seek(cluster, probe).unwrap()
+}
+
+/// The same of one that may be gone, or not be there yet.
+pub(crate) fn seek(cluster: &Cluster, probe: &Probe) -> Option<Namespace> {
     let mut machines = cluster.machines();
-    let machine = machines.find(|machine| machine.name() == probe.node);
-    machine.unwrap().pod(probe.addresses[0]).unwrap()
+    let machine = machines.find(|machine| machine.name() == probe.node)?;
+    machine.pod(*probe.addresses.first()?).ok()
 }
 
 impl Probe {
