@@ -148,9 +148,8 @@ impl LeaseStore for KubeStore {
         };
         let reading = self.reading(&config);
         let own = self.own_lease(&self.own_node().await?, &reading)?;
-        let (nodes, revision) = self.server.nodes(&reading).await?;
-        let mut listing = nodes.listing(revision);
-        *self.listed() = Some((revision, nodes));
+        let (mut listing, known) = self.server.nodes(&reading).await?;
+        *self.listed() = Some((listing.revision, known));
         listing.config = Some(network::with_lengths(&config, &own.block));
         listing.leases.retain(|lease| lease.block != own.block);
         listing.leases.push(own);
