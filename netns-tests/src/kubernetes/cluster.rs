@@ -6,6 +6,7 @@ use lab::{Addresses, LabError, Process, Shape, Stack, Underlay, eventually, ip};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fs, thread};
@@ -30,7 +31,7 @@ pub struct Plan {
     pub machines: u8,
     /// The families of underlay, pods and services.
     pub stack: Stack,
-    /// Images for every machine, as archives, beside those of `netns-tests/kubernetes/images`.
+    /// Images for every machine, as archives, beside those that `netns-tests/kubernetes/images` makes.
     pub images: Vec<PathBuf>,
 }
 
@@ -249,6 +250,9 @@ impl Cluster {
         let name = format!("node{number}");
         let disk = self.directory.path().join(&name);
         let is_new = !disk.exists();
+        if is_new {
+            furnish(&disk);
+        }
         let mut machine = Machine::boot(&self.underlay, number, &name, &disk)?;
         let write = |file: &str, text: String| {
             let path = disk.join(file);
@@ -298,22 +302,10 @@ impl Cluster {
     }
 
     fn import(&self, machine: &Machine) -> Result<(), LabError> {
-        let made = ["pause", "busybox", "agnhost", "coredns"];
-        let made = made.map(|name| kubernetes_program(&format!("images/{name}.tar")));
-        for image in made.iter().chain(&self.plan.images) {
+        for image in &self.plan.images {
             let image = image.display().to_string();
-            machine.run(
-                "ctr",
-                &[
-                    "--address",
-                    SOCKET,
-                    "--namespace",
-                    "k8s.io",
-                    "images",
-                    "import",
-                    &image,
-                ],
-            )?;
+            let ctr = ["--address", SOCKET, "--namespace", "k8s.io"];
+            machine.run("ctr", &[&ctr[..], &["images", "import", &image]].concat())?;
         }
         Ok(())
     }
@@ -395,6 +387,38 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let _ = fs::write(INSTANCES, &self.before);
     }
+}
+
+/// Gives a new disk the images that every machine has, unpacked: links to what does not change, and databases of its own.
+fn furnish(disk: &Path) {
+    let databases = [
+        "io.containerd.metadata.v1.bolt/meta.db",
+        "io.containerd.snapshotter.v1.overlayfs/metadata.db",
+    ];
+    let [meta, _] = databases.map(|name| kubernetes_program(&format!("images/containerd/{name}")));
+    let unpacked = meta.ancestors().nth(2).expect("it is in a directory");
+    let own = disk.join("var/lib/containerd");
+    fs::create_dir_all(&own).expect("the directory is writable");
+    let cp = |args: &[&str], from: &Path, to: &Path| {
+        let done = Command::new("cp").args(args).arg(from).arg(to).output();
+        done.is_ok_and(|done| done.status.success())
+    };
+    let all = unpacked.join(".");
+    // Links do not lead to another file system.
+    let done = (cp(&["--archive", "--link"], &all, &own) || cp(&["--archive"], &all, &own))
+        && databases.iter().all(|name| {
+            cp(
+                &["--remove-destination"],
+                &unpacked.join(name),
+                &own.join(name),
+            )
+        });
+    assert!(
+        done,
+        "cannot copy {} to {}",
+        unpacked.display(),
+        own.display()
+    );
 }
 
 fn joined(addresses: Addresses) -> String {
