@@ -23,7 +23,7 @@ fn nodes_that_come_change_and_go_are_followed_and_nothing_is_lost() {
     let unrelated = |round: u32| -> Value {
         json!({
             "metadata": { "labels": { "colour": format!("blue-{round}") } },
-            "spec": { "unschedulable": round % 2 == 0 },
+            "spec": { "unschedulable": round.is_multiple_of(2) },
         })
     };
     for round in 0..20 {

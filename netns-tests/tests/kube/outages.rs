@@ -82,10 +82,10 @@ fn a_watch_whose_history_is_gone_is_made_good_by_a_new_listing() {
     scene.daemons.push(daemon);
     scene.daemons[0].wait_ready(READY).unwrap();
     // A Node is written now and then, so that the watch is not silent; everything else more often.
-    let (began, mut round) = (Instant::now(), 0);
+    let (began, mut round) = (Instant::now(), 0_u32);
     while began.elapsed() < WATCH_ENDS && !scene.log(0).contains("store lost") {
         let label = json!({ "metadata": { "labels": { "round": round.to_string() } } });
-        if round % 20 == 0 {
+        if round.is_multiple_of(20) {
             scene
                 .server
                 .patch_nodes(&[("node1".to_owned(), label.clone())])
