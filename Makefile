@@ -75,7 +75,7 @@ CLUSTER := kube helm pause coredns agnhost e2e images
 
 # The image has the programs as `make test-image` builds them.
 define cluster-test
-	@scripts/install-deps build lab test dist image cluster
+	@scripts/install-deps build lab test cni-go dist image cluster
 	@[ -d "$$(rustc --print sysroot)/lib/rustlib/$(MUSL)" ] || rustup target add $(MUSL)
 	netns-tests/kubernetes/build $(KUBE_BIN) $(CLUSTER)
 	cargo build --locked --package twill --package cni --target $(MUSL)
