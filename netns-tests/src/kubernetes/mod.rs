@@ -17,7 +17,7 @@ mod programs;
 
 pub use api_server::ApiServer;
 pub use cluster::{Cluster, PATIENCE, POD_RANGES, Plan};
-pub use conformance::{CONFORMANCE, Verdict};
+pub use conformance::{CONFORMANCE, DUAL_STACK, Verdict};
 pub use machine::Machine;
 pub use nodes::NodeObject;
 pub use programs::kubernetes_program;
