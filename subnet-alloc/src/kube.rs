@@ -125,7 +125,9 @@ impl LeaseStore for KubeStore {
     type Watch = KubeWatch;
 
     /// Each page has its own time; the API server forgets the revision of the first one after five minutes.
-    const LISTING: Duration = Duration::from_secs(300);
+    fn listing_patience(&self) -> Duration {
+        Duration::from_secs(300)
+    }
 
     fn describe(&self) -> String {
         format!("Kubernetes at {}", self.server.endpoint)

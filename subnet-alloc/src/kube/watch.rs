@@ -122,7 +122,9 @@ impl KubeWatch {
 }
 
 impl Watch for KubeWatch {
-    const SILENCE: Duration = SILENCE;
+    fn silence(&self) -> Duration {
+        SILENCE
+    }
 
     async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         let mut out = Vec::new();
