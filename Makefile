@@ -32,7 +32,7 @@ KUBE_BIN ?= $(or $(TWILL_KUBE_BIN),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/twill-
 # How long each target of the fuzzer runs.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo build test check fmt clippy doc deny bench fuzz release static dist deb image install test-deb test-go test-kube test-cluster conformance test-image clean
+.PHONY: help demo build test check fmt clippy doc deny bench fuzz release static dist deb image install test-deb test-go test-kube test-cluster conformance kubernetes test-image clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -62,16 +62,21 @@ test-go: ## Run the tests that need Go alone: libcni's tool, flannel's CNI plugi
 	cargo build --locked --package twill --package cni
 	TWILL_BIN=$(DEBUG) TWILL_CNI_BIN=$(DEBUG)-cni cargo test --locked --package netns-tests --test cni -- --ignored
 
+# Its tests wait for minutes, each for itself.
 test-kube: ## Test --store kube, manifests and chart with a real Kubernetes API server (needs Go; as root)
 	@scripts/install-deps build lab test
 	netns-tests/kubernetes/build $(KUBE_BIN) kube helm
 	cargo build --locked --package twill
 	deploy/kubernetes/test $(DEBUG) $(KUBE_BIN)
 	TWILL_BIN=$(DEBUG) TWILL_KUBE_BIN=$(KUBE_BIN) \
-		cargo test --locked --package netns-tests --features kubernetes --test kube
+		cargo test --locked --package netns-tests --features kubernetes --test kube -- --test-threads 8
 
-# What Kubernetes' tests run beside the cluster: once built, kept.
+# All that a cluster is made of: once built, kept.
 CLUSTER := kube helm pause coredns agnhost e2e images
+
+kubernetes: ## Build Kubernetes' programs, for the tests with it (needs Go)
+	@scripts/install-deps cluster
+	netns-tests/kubernetes/build $(KUBE_BIN) $(CLUSTER)
 
 # The image has the programs as `make test-image` builds them.
 define cluster-test

@@ -22,6 +22,7 @@ mod random;
 mod signals;
 mod start;
 mod state;
+mod store;
 mod subnet_env;
 mod tenure;
 mod underlay;

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use crate::backend::{Backend, BackendError, Local};
 use crate::config::{Config, StoreChoice};
 use crate::state::State;
+use crate::store::Store;
 use crate::subnet_env;
 use crate::underlay::{self, Facts, Families, Underlay, UnderlayError};
 
@@ -37,7 +38,7 @@ const REASONS: usize = 16;
 
 /// The first listing that has a network config. Waits for both as long as it
 /// takes, and says so once of each.
-pub(crate) async fn first_listing<S: LeaseStore>(config: &Config, store: &S) -> Listing {
+pub(crate) async fn first_listing(config: &Config, store: &Store) -> Listing {
     let mut said = BTreeSet::new();
     loop {
         let why = match store.list().await {

@@ -13,6 +13,7 @@ use kernel::Mac;
 
 use crate::config::Config;
 use crate::start::Plan;
+use crate::store::Store;
 
 /// What became of the lease.
 #[derive(Debug)]
@@ -46,8 +47,8 @@ pub(crate) enum Begin {
 }
 
 /// Who holds which lease, and how to get it again.
-pub(crate) struct Tenure<S> {
-    pub(crate) store: Arc<S>,
+pub(crate) struct Tenure {
+    pub(crate) store: Arc<Store>,
     pub(crate) config: Arc<Config>,
     pub(crate) plan: Plan,
     pub(crate) macs: [Mac; 2],
@@ -60,7 +61,7 @@ const RETRY_SHARE: u32 = 30;
 /// Once a day with the default TTL: what says that a block is in use need not be exact.
 const RENEWALS_PER_TOUCH: u64 = 3;
 
-impl<S: LeaseStore> Tenure<S> {
+impl Tenure {
     /// Holds the lease until the receiver of its events is dropped.
     pub(crate) async fn run(
         mut self,

@@ -213,13 +213,15 @@ mod tests {
     }
 
     #[test]
-    fn a_published_name_is_gone_with_its_value() {
+    fn a_published_name_leads_inside_and_is_gone_with_its_value() {
         let namespace = Namespace::new("named").unwrap();
         let name = format!("twill-test-{}-named", std::process::id());
         let published = namespace.publish(&name).unwrap();
         let path = published.path.clone();
         let inside = namespace.run(inode_of_the_current_namespace).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().ino(), inside);
+        let opened = Namespace::open(&path).unwrap();
+        assert_eq!(opened.run(inode_of_the_current_namespace).unwrap(), inside);
         drop(published);
         assert!(!path.exists());
     }

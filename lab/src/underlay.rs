@@ -195,4 +195,14 @@ mod tests {
         underlay.set_port(1, 2, "down").unwrap();
         assert!(ping(&a, there, Duration::from_millis(200)).is_err());
     }
+
+    #[test]
+    fn a_host_that_was_taken_away_may_be_another_one() {
+        let underlay = Underlay::new(Shape::OneSwitch, Stack::V4).unwrap();
+        let (a, b) = (Namespace::new("a").unwrap(), Namespace::new("b").unwrap());
+        underlay.attach(&a, 1, 1).unwrap();
+        underlay.detach(1, 1).unwrap();
+        let again = underlay.attach(&b, 1, 1).unwrap().first().unwrap();
+        ping(underlay.namespace(), again, Duration::from_secs(5)).unwrap();
+    }
 }

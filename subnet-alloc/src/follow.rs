@@ -59,7 +59,7 @@ pub struct Outage {
     /// What failed first.
     pub why: StoreError,
     /// What is known was right at this time at least; `None` when the store has never answered. A watch without
-    /// changes is known to live only up to [`Watch::SILENCE`] ago.
+    /// changes is known to live only up to [`Watch::silence`] ago.
     pub heard: Option<std::time::Instant>,
 }
 
@@ -160,7 +160,7 @@ impl<S: LeaseStore> Follower<S> {
             let events = match watch.next().await {
                 Ok(events) => events,
                 Err(error) => {
-                    let lived = Instant::now().checked_sub(S::Watch::SILENCE);
+                    let lived = Instant::now().checked_sub(watch.silence());
                     self.heard = self.heard.max(lived);
                     return Err(error.into());
                 }
@@ -172,7 +172,7 @@ impl<S: LeaseStore> Follower<S> {
 
     async fn list(&mut self) -> Result<Revision, Stop> {
         let store = self.store.clone();
-        let listing = in_time(&*store, S::LISTING, store.list()).await?;
+        let listing = in_time(&*store, store.listing_patience(), store.list()).await?;
         self.heard = Some(Instant::now());
         let reset = vec![LeaseEvent::Reset(listing.leases)];
         self.tell_config(listing.config).await?;

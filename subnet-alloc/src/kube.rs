@@ -134,7 +134,9 @@ impl LeaseStore for KubeStore {
     type Watch = KubeWatch;
 
     /// Each page has its own time; the API server forgets the revision of the first one after five minutes.
-    const LISTING: Duration = Duration::from_secs(300);
+    fn listing_patience(&self) -> Duration {
+        Duration::from_secs(300)
+    }
 
     fn describe(&self) -> String {
         format!("Kubernetes at {}", self.server.endpoint)
@@ -155,9 +157,8 @@ impl LeaseStore for KubeStore {
         };
         let reading = self.reading(&config);
         let own = self.own_lease(&self.own_node().await?, &reading)?;
-        let (nodes, revision) = self.server.nodes(&reading).await?;
-        let mut listing = nodes.listing(revision);
-        *self.listed() = Some((revision, nodes));
+        let (mut listing, known) = self.server.nodes(&reading).await?;
+        *self.listed() = Some((listing.revision, known));
         listing.config = Some(network::with_lengths(&config, &own.block));
         listing.leases.retain(|lease| lease.block != own.block);
         listing.leases.push(own);

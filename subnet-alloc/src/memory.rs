@@ -253,7 +253,9 @@ pub struct MemoryWatch {
 }
 
 impl Watch for MemoryWatch {
-    const SILENCE: Duration = Duration::ZERO;
+    fn silence(&self) -> Duration {
+        Duration::ZERO
+    }
 
     async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         loop {

@@ -20,7 +20,9 @@ pub trait LeaseStore: Send + Sync + 'static {
     fn describe(&self) -> String;
 
     /// A listing that takes longer has failed. One that is read in many pages may take longer than one answer.
-    const LISTING: Duration = Duration::from_secs(15);
+    fn listing_patience(&self) -> Duration {
+        Duration::from_secs(15)
+    }
 
     /// The network config as it was written, `None` when nobody has written it yet.
     fn config(&self) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
@@ -93,7 +95,7 @@ pub trait LeaseStore: Send + Sync + 'static {
 /// Changes of config and leases, in the order of their revisions.
 pub trait Watch: Send {
     /// A store that dies without a word is noticed after this at most; until then its silence looks like peace.
-    const SILENCE: Duration;
+    fn silence(&self) -> Duration;
 
     /// Waits for the next changes and returns all that are already there, at least one. Cancel-safe. A store that is
     /// silent because it died is an error within 15 s. After an error the watch is over.

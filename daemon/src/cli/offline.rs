@@ -10,21 +10,17 @@ use tokio::time::timeout;
 use crate::agent::{Agent, Grace, Input, Output};
 use crate::config::Config;
 use crate::start;
+use crate::store::Store;
 
-use super::run::{WithStore, with_store};
+use super::runtime;
 
 /// A store that needs longer is not going to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the daemon would know if it ran.
 pub(super) fn agent(config: &Config) -> anyhow::Result<Agent> {
-    with_store(config, Look)
-}
-
-struct Look;
-
-impl WithStore<Agent> for Look {
-    async fn run<S: LeaseStore>(self, config: &Config, store: S) -> anyhow::Result<Agent> {
+    runtime()?.block_on(async {
+        let store = Store::open(config)?;
         let listing = timeout(PATIENCE, store.list())
             .await
             .map_err(|_| anyhow::anyhow!("{} does not answer", store.describe()))??;
@@ -33,12 +29,12 @@ impl WithStore<Agent> for Look {
             nexthop_objects: true,
         };
         look(config, (&store, listing), &mut Netlink::open(options)?).await
-    }
+    })
 }
 
-async fn look<S: LeaseStore>(
+async fn look(
     config: &Config,
-    (store, listing): (&S, Listing),
+    (store, listing): (&Store, Listing),
     kernel: &mut Netlink,
 ) -> anyhow::Result<Agent> {
     let name = start::describe_store(config);

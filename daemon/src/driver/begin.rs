@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kernel::{Kernel, Mac, Netlink, NetlinkOptions, Ownership};
-use subnet_alloc::{AcquireError, Acquired, BadEvent, LeaseEvent, LeaseStore, acquire};
+use subnet_alloc::{AcquireError, Acquired, BadEvent, LeaseEvent, acquire};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -16,6 +16,7 @@ use crate::notify::Watchdog;
 use crate::passed_over::PassedOver;
 use crate::signals::Signals;
 use crate::start::{self, Plan};
+use crate::store::Store;
 use crate::tenure::Begin;
 use crate::{health, locks, memory, random};
 
@@ -24,8 +25,8 @@ use super::leases::{Following, Holding};
 use super::{Driver, Settings, words};
 
 /// Runs the daemon until a signal ends it. The kernel stays as it is.
-pub(crate) async fn run<S: LeaseStore>(settings: Settings<S>) -> anyhow::Result<()> {
-    let store = (settings.open)(&settings.config)?;
+pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
+    let store = Store::open(&settings.config)?;
     let config = &settings.config;
     let _locks = locks::take(config)?;
     let mut signals = Signals::catch()?;
@@ -44,9 +45,9 @@ pub(crate) async fn run<S: LeaseStore>(settings: Settings<S>) -> anyhow::Result<
 }
 
 /// Starts up while questions are answered; `None` when a signal ends it.
-async fn start_up_or_end<S: LeaseStore>(
+async fn start_up_or_end(
     config: &Config,
-    store: &S,
+    store: &Store,
     (signals, requests): (&mut Signals, &mut mpsc::Receiver<Request>),
 ) -> anyhow::Result<Option<Started>> {
     let starting = start_up(config, store);
@@ -71,7 +72,7 @@ struct Started {
     passed_over: PassedOver,
 }
 
-async fn start_up<S: LeaseStore>(config: &Config, store: &S) -> anyhow::Result<Started> {
+async fn start_up(config: &Config, store: &Store) -> anyhow::Result<Started> {
     let options = NetlinkOptions {
         protocol: config.route_protocol,
         nexthop_objects: true,
@@ -131,14 +132,14 @@ fn announce_lease(acquired: &Acquired) {
     }
 }
 
-impl<S: LeaseStore> Driver<S> {
+impl Driver {
     fn new(
-        settings: Settings<S>,
-        store: Arc<S>,
+        settings: Settings,
+        store: Arc<Store>,
         up: Started,
         started: Instant,
-    ) -> anyhow::Result<Driver<S>> {
-        let Settings { config, load, open } = settings;
+    ) -> anyhow::Result<Driver> {
+        let Settings { config, load } = settings;
         let Started {
             kernel,
             plan,
@@ -161,7 +162,6 @@ impl<S: LeaseStore> Driver<S> {
             },
             config,
             load,
-            open,
             store,
             following,
             holding,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kernel::Link;
-use subnet_alloc::LeaseStore;
 use tracing::{error, info, warn};
 
 use crate::agent::{Grace, Input};
@@ -16,6 +15,7 @@ use crate::config::{Config, Reload};
 use crate::outside::Outside;
 use crate::random;
 use crate::start::{self, Plan};
+use crate::store::Store;
 use crate::tenure::Begin;
 
 use super::Driver;
@@ -24,7 +24,7 @@ use super::leases::{Following, Holding};
 /// Addresses and links come and go in several steps; what they come to counts.
 const SETTLING: Duration = Duration::from_millis(300);
 
-impl<S: LeaseStore> Driver<S> {
+impl Driver {
     /// The network config was written, or deleted.
     pub(super) fn take_config(&mut self, document: Option<Vec<u8>>) {
         let Some(document) = document else {
@@ -126,7 +126,7 @@ impl<S: LeaseStore> Driver<S> {
         let store = if config.store == self.config.store {
             None
         } else {
-            Some((self.open)(&config).map_err(|error| error.to_string())?)
+            Some(Store::open(&config).map_err(|error| error.to_string())?)
         };
         let before = std::mem::replace(&mut self.config, Arc::new(config));
         if let Some(store) = store {
@@ -196,7 +196,7 @@ impl<S: LeaseStore> Driver<S> {
     /// A connection from an address that is gone would only be given up after
     /// seconds.
     fn reopen_store(&mut self) {
-        match (self.open)(&self.config) {
+        match Store::open(&self.config) {
             Ok(store) => self.store = Arc::new(store),
             Err(error) => warn!("{error}; going on with the connection to the store as it is"),
         }
@@ -214,7 +214,7 @@ impl<S: LeaseStore> Driver<S> {
     }
 }
 
-impl<S> std::fmt::Display for Driver<S> {
+impl std::fmt::Display for Driver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Plan {
             backend, underlay, ..

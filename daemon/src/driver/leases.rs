@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::inspect::StoreState;
 use crate::random;
 use crate::start::Plan;
+use crate::store::Store;
 use crate::tenure::{Begin, Hint, Tenure, TenureEvent};
 
 use super::{Driver, words};
@@ -38,7 +39,7 @@ pub(super) struct Holding {
 const TELL_AGAIN: Duration = Duration::from_secs(5);
 
 /// Tells the store that this node's pods are reached.
-pub(super) async fn say_serving<S: LeaseStore>(store: Arc<S>) {
+pub(super) async fn say_serving(store: Arc<Store>) {
     let mut said = false;
     while let Err(error) = store.serving().await {
         if !std::mem::replace(&mut said, true) {
@@ -53,11 +54,7 @@ pub(super) async fn say_serving<S: LeaseStore>(store: Arc<S>) {
 
 impl Following {
     /// From a revision on, or from a listing.
-    pub(super) fn begin<S: LeaseStore>(
-        store: &Arc<S>,
-        document: &[u8],
-        after: Option<Revision>,
-    ) -> Following {
+    pub(super) fn begin(store: &Arc<Store>, document: &[u8], after: Option<Revision>) -> Following {
         let (sender, events) = mpsc::channel(64);
         let follower = Follower::new(store.clone(), sender, random::source());
         let follower = follower.knowing_config(Some(document.to_vec()));
@@ -67,8 +64,8 @@ impl Following {
 }
 
 impl Holding {
-    pub(super) fn begin<S: LeaseStore>(
-        store: &Arc<S>,
+    pub(super) fn begin(
+        store: &Arc<Store>,
         config: &Arc<Config>,
         (plan, macs): (&Plan, [Mac; 2]),
         (lease, begin): (Lease, Begin),
@@ -103,7 +100,7 @@ impl Drop for Holding {
     }
 }
 
-impl<S: LeaseStore> Driver<S> {
+impl Driver {
     pub(super) fn take_store(&mut self, event: StoreEvent) {
         match event {
             StoreEvent::Leases(events) => self.take_leases(events),

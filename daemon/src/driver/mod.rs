@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kernel::{Carried, Change, Notification, Reader, Refusal, Worker};
-use subnet_alloc::LeaseStore;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
@@ -37,6 +36,7 @@ use crate::notify::{self, Watchdog};
 use crate::outside::Outside;
 use crate::signals::{Signals, Told};
 use crate::start::Plan;
+use crate::store::Store;
 
 pub(crate) use begin::run;
 use files::Files;
@@ -47,20 +47,17 @@ use peers::Bgp;
 const REFUSALS_NAMED: usize = 5;
 
 /// The settings of this process, and how to get them again.
-pub(crate) struct Settings<S> {
+pub(crate) struct Settings {
     /// What the daemon starts with.
     pub(crate) config: Config,
     /// Reads flags, variables and files anew.
     pub(crate) load: Box<dyn Fn() -> Result<Config, ConfigError>>,
-    /// Opens the store that a configuration names.
-    pub(crate) open: fn(&Config) -> anyhow::Result<S>,
 }
 
-struct Driver<S> {
+struct Driver {
     config: Arc<Config>,
     load: Box<dyn Fn() -> Result<Config, ConfigError>>,
-    open: fn(&Config) -> anyhow::Result<S>,
-    store: Arc<S>,
+    store: Arc<Store>,
     following: Following,
     holding: Holding,
     reader: Reader,
@@ -83,7 +80,7 @@ struct Driver<S> {
     bgp: Option<Bgp>,
 }
 
-impl<S: LeaseStore> Driver<S> {
+impl Driver {
     async fn run(
         mut self,
         mut signals: Signals,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bgp::speaker;
-use subnet_alloc::LeaseStore;
 use tracing::{debug, error, info, warn};
 
 use crate::agent;
@@ -126,7 +125,7 @@ impl Bgp {
     }
 }
 
-impl<S: LeaseStore> Driver<S> {
+impl Driver {
     /// The backend that runs is the one that is planned.
     fn follow_backend(&mut self) -> anyhow::Result<()> {
         let is_bgp = self.agent.local().backend == Backend::Bgp;

@@ -1,14 +1,13 @@
 //! A whole cluster: the control plane, and machines with containerd, kubelet and kube-proxy on each.
 
 use super::api_server::service_ranges;
+use super::turn::Turn;
 use super::{ApiServer, Machine, kubernetes_program};
-use lab::{Addresses, LabError, Process, Shape, Stack, Underlay, eventually, ip};
-use serde_json::{Value, json};
-use std::net::IpAddr;
+use lab::{LabError, Process, Shape, Stack, Underlay, eventually, ip};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 use tempfile::TempDir;
 
 /// How long the cluster may take for any one thing.
@@ -20,9 +19,6 @@ const CONTROL: u8 = 250;
 /// The cluster's DNS.
 const COREDNS: &str = include_str!("../../kubernetes/coredns.yaml");
 
-/// Where the machines' containerd answers.
-const SOCKET: &str = "/run/containerd/containerd.sock";
-
 /// What to build.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -30,7 +26,7 @@ pub struct Plan {
     pub machines: u8,
     /// The families of underlay, pods and services.
     pub stack: Stack,
-    /// Images for every machine, as archives, beside those of `netns-tests/kubernetes/images`.
+    /// Images for every machine, as archives, beside those that `netns-tests/kubernetes/images` makes.
     pub images: Vec<PathBuf>,
 }
 
@@ -47,9 +43,9 @@ pub struct Cluster {
     pub server: ApiServer,
     /// The machines' own network.
     pub underlay: Underlay,
-    plan: Plan,
+    pub(super) plan: Plan,
     /// The kubeconfig of all kube-proxies.
-    proxy: PathBuf,
+    pub(super) proxy: PathBuf,
     directory: TempDir,
     _turn: Turn,
 }
@@ -84,13 +80,10 @@ impl Cluster {
         cluster.apply(&dns)?;
         let booted: Vec<_> = thread::scope(|scope| {
             let cluster = &cluster;
-            let boots: Vec<_> = (1..=cluster.plan.machines)
-                .map(|number| scope.spawn(move || cluster.boot(number)))
-                .collect();
-            boots
-                .into_iter()
-                .map(|boot| boot.join().expect("it does not panic"))
-                .collect()
+            let boot = |number| scope.spawn(move || cluster.boot(number));
+            let boots: Vec<_> = (1..=cluster.plan.machines).map(boot).collect();
+            let booted = boots.into_iter().map(|boot| boot.join());
+            booted.map(|end| end.expect("it does not panic")).collect()
         });
         for machine in booted {
             cluster.machines.push(Some(machine?));
@@ -137,44 +130,22 @@ impl Cluster {
     /// Waits until every node that has a machine is Ready and has a pod network, and the cluster's DNS answers.
     pub fn wait_ready(&self) -> Result<(), LabError> {
         let machines = self.machines();
-        let names: Vec<String> = machines
-            .map(|machine| format!("node/{}", machine.name()))
-            .collect();
-        let mut missing = String::new();
+        let nodes = machines.map(|machine| format!("node/{}", machine.name()));
+        let nodes: Vec<String> = nodes.collect();
         eventually("every node is known", PATIENCE, || {
-            let known = self.server.kubectl(&["get", "nodes", "--output", "name"]);
-            missing = known.unwrap_or_default();
-            names
-                .iter()
-                .all(|name| missing.lines().any(|line| line == name))
+            let known = self.server.kubectl(&["get", "nodes", "--output=name"]);
+            let known = known.unwrap_or_default();
+            let mut nodes = nodes.iter();
+            nodes.all(|node| known.lines().any(|line| line == node))
         })?;
+        let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
         let patience = format!("--timeout={}s", PATIENCE.as_secs());
-        let mut words = vec!["wait", "--for=condition=Ready", &patience];
-        words.extend(names.iter().map(String::as_str));
-        self.server.kubectl(&words)?;
+        let wait = ["wait", "--for=condition=Ready", &patience];
+        self.server.kubectl(&[&wait[..], &nodes].concat())?;
         self.lead_to_pods()?;
-        self.server
-            .kubectl(&[
-                "rollout",
-                "status",
-                &patience,
-                "--namespace=kube-system",
-                "deployment/coredns",
-            ])
-            .map(drop)
-    }
-
-    /// A pod's addresses, once it has them and is ready.
-    pub fn pod_addresses(&self, namespace: &str, name: &str) -> Result<Vec<IpAddr>, LabError> {
-        let patience = format!("--timeout={}s", PATIENCE.as_secs());
-        let (pod, of) = (format!("pod/{name}"), format!("--namespace={namespace}"));
-        self.server
-            .kubectl(&["wait", "--for=condition=Ready", &patience, &of, &pod])?;
-        let pod = self.server.get(&[&of, &pod])?;
-        let all = pod["status"]["podIPs"].as_array().into_iter().flatten();
-        Ok(all
-            .filter_map(|one| one["ip"].as_str()?.parse().ok())
-            .collect())
+        let dns = ["--namespace=kube-system", "deployment/coredns", &patience];
+        let wait = ["rollout", "status"];
+        self.server.kubectl(&[&wait[..], &dns].concat()).map(drop)
     }
 
     /// Runs a command in a pod, and returns what it printed.
@@ -203,7 +174,7 @@ impl Cluster {
     }
 
     /// The address of the cluster's DNS: the tenth of the services'.
-    fn dns(&self) -> String {
+    pub(super) fn dns(&self) -> String {
         let v4 = self.plan.stack.has_v4();
         if v4 { "10.96.0.10" } else { "fd96::a" }.into()
     }
@@ -245,106 +216,6 @@ impl Cluster {
         Ok(())
     }
 
-    fn boot(&self, number: u8) -> Result<Machine, LabError> {
-        let name = format!("node{number}");
-        let disk = self.directory.path().join(&name);
-        let is_new = !disk.exists();
-        let mut machine = Machine::boot(&self.underlay, number, &name, &disk)?;
-        let write = |file: &str, text: String| {
-            let path = disk.join(file);
-            fs::write(&path, text).expect("the disk is writable");
-            path.display().to_string()
-        };
-        let containerd = write("containerd.toml", CONTAINERD.replace("SOCKET", SOCKET));
-        machine.start(Path::new("containerd"), &["--config".into(), containerd])?;
-        eventually(&format!("containerd of {name} answers"), PATIENCE, || {
-            machine
-                .run("ctr", &["--address", SOCKET, "version"])
-                .is_ok()
-        })?;
-        if is_new {
-            self.import(&machine)?;
-        }
-        let kubelet = write("kubelet.json", self.kubelet_config(&disk).to_string());
-        // For pods that ask no DNS of the cluster; nobody answers there.
-        write(
-            "resolv.conf",
-            format!("nameserver {}\n", self.server.address()),
-        );
-        let user = self
-            .server
-            .user(&format!("system:node:{name}"), "system:nodes");
-        let args = [
-            format!("--config={kubelet}"),
-            format!("--kubeconfig={}", user.display()),
-            format!("--hostname-override={name}"),
-            format!("--node-ip={}", joined(machine.addresses())),
-        ];
-        machine.start(&kubernetes_program("kubelet"), &args)?;
-        let args = [
-            format!("--kubeconfig={}", self.proxy.display()),
-            format!("--hostname-override={name}"),
-            "--proxy-mode=nftables".into(),
-            format!("--cluster-cidr={}", self.pods()),
-            // Settings of the whole kernel, which the machine has no right to.
-            "--conntrack-max-per-core=0".into(),
-            "--conntrack-tcp-timeout-established=0".into(),
-            "--conntrack-tcp-timeout-close-wait=0".into(),
-            "--oom-score-adj=0".into(),
-            "--nodeport-addresses=primary".into(),
-        ];
-        machine.start(&kubernetes_program("kube-proxy"), &args)?;
-        Ok(machine)
-    }
-
-    fn import(&self, machine: &Machine) -> Result<(), LabError> {
-        let made = ["pause", "busybox", "agnhost", "coredns"];
-        let made = made.map(|name| kubernetes_program(&format!("images/{name}.tar")));
-        for image in made.iter().chain(&self.plan.images) {
-            let image = image.display().to_string();
-            machine.run(
-                "ctr",
-                &[
-                    "--address",
-                    SOCKET,
-                    "--namespace",
-                    "k8s.io",
-                    "images",
-                    "import",
-                    &image,
-                ],
-            )?;
-        }
-        Ok(())
-    }
-
-    fn kubelet_config(&self, disk: &Path) -> Value {
-        json!({
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "kind": "KubeletConfiguration",
-            "authentication": {
-                "anonymous": { "enabled": false },
-                "webhook": { "enabled": false },
-                "x509": { "clientCAFile": self.server.authority() },
-            },
-            "authorization": { "mode": "AlwaysAllow" },
-            "clusterDNS": [self.dns()],
-            "clusterDomain": "cluster.local",
-            "resolvConf": disk.join("resolv.conf"),
-            "containerRuntimeEndpoint": format!("unix://{SOCKET}"),
-            "cgroupDriver": "cgroupfs",
-            "failCgroupV1": false,
-            "failSwapOn": false,
-            "oomScoreAdj": 0,
-            "serializeImagePulls": false,
-            "imageGCHighThresholdPercent": 100,
-            // The machines share one disk, which others fill as well.
-            "evictionHard": { "memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%" },
-        })
-    }
-}
-
-impl Cluster {
     /// Gives the control plane a route to every node's pods, as the router of a cloud would have it: the API server speaks to
     /// some of them.
     fn lead_to_pods(&self) -> Result<(), LabError> {
@@ -367,53 +238,3 @@ impl Cluster {
         Ok(())
     }
 }
-
-/// One cluster fills a small machine: the next waits for its turn. As long as it lasts the kernel allows as many inotify
-/// instances as the daemons of many machines want.
-#[derive(Debug)]
-struct Turn {
-    before: String,
-    _guard: MutexGuard<'static, ()>,
-}
-
-const INSTANCES: &str = "/proc/sys/fs/inotify/max_user_instances";
-
-impl Turn {
-    fn wait() -> Self {
-        static TURN: Mutex<()> = Mutex::new(());
-        let guard = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = fs::read_to_string(INSTANCES).unwrap_or_default();
-        fs::write(INSTANCES, "8192").expect("root may write sysctls");
-        Self {
-            before,
-            _guard: guard,
-        }
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let _ = fs::write(INSTANCES, &self.before);
-    }
-}
-
-fn joined(addresses: Addresses) -> String {
-    let all: Vec<_> = addresses
-        .iter()
-        .map(|address| address.to_string())
-        .collect();
-    all.join(",")
-}
-
-/// As Debian's package configures it, but for what a machine that is no machine has not.
-const CONTAINERD: &str = r#"version = 2
-root = "/var/lib/containerd"
-state = "/run/containerd"
-disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs", "io.containerd.internal.v1.opt"]
-[grpc]
-  address = "SOCKET"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "localhost/pause:1"
-  restrict_oom_score_adj = true
-  disable_apparmor = true
-"#;

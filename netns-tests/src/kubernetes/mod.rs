@@ -12,12 +12,14 @@ mod certificates;
 mod cluster;
 mod conformance;
 mod machine;
-mod nodes;
+mod node;
+mod node_object;
 mod programs;
+mod turn;
 
 pub use api_server::ApiServer;
 pub use cluster::{Cluster, PATIENCE, POD_RANGES, Plan};
-pub use conformance::{CONFORMANCE, Verdict};
+pub use conformance::{CONFORMANCE, DUAL_STACK, Verdict};
 pub use machine::Machine;
-pub use nodes::NodeObject;
+pub use node_object::NodeObject;
 pub use programs::kubernetes_program;

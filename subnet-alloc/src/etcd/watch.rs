@@ -155,7 +155,9 @@ impl EtcdWatch {
 }
 
 impl Watch for EtcdWatch {
-    const SILENCE: Duration = SILENCE;
+    fn silence(&self) -> Duration {
+        SILENCE
+    }
 
     async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         loop {

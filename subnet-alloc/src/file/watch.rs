@@ -67,7 +67,9 @@ impl FileWatch {
 }
 
 impl Watch for FileWatch {
-    const SILENCE: Duration = Duration::ZERO;
+    fn silence(&self) -> Duration {
+        Duration::ZERO
+    }
 
     async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
         loop {
