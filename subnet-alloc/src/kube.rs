@@ -6,7 +6,12 @@
 //! net-conf.json           the network config: a file, from a ConfigMap
 //! ```
 
+mod access;
 mod annotations;
+mod clock;
+mod connection;
+mod exec;
+mod kubeconfig;
 mod leases;
 mod network;
 mod node;
@@ -266,9 +271,7 @@ impl LeaseStore for KubeStore {
 
     /// Says on the Node that pods may come: its condition `NetworkUnavailable` is false.
     async fn serving(&self) -> Result<(), StoreError> {
-        let now = k8s_openapi::jiff::Timestamp::now();
-        let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let patch = patch::network_available(&now);
+        let patch = patch::network_available(&clock::now());
         self.server.patch(&self.options.node, patch).await.map(drop)
     }
 }

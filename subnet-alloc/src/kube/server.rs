@@ -1,37 +1,48 @@
 //! The API server: its answers, and its refusals in our words.
 
-use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use kube::Client;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
-use kube::core::params::{GetParams, ListParams, Patch, PatchParams};
-use kube::core::{Request, Status};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::json::{LONGEST, shown};
 use crate::lease::Revision;
 use crate::store::{Listing, StoreError};
 
+use super::access::Access;
+use super::connection::{Asked, Connection, Idle, Lines, Refused};
+use super::kubeconfig;
 use super::leases::NodeLeases;
 use super::node::{NodeObject, Reading};
 
 /// An API server that needs longer for one answer is taken for dead.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Nodes in one page: a Node has some 10 KiB, and most of it is thrown away.
-const PAGE: u32 = 100;
+const PAGE: u32 = 50;
 /// Attempts to list to the end before the history of the first page is gone.
 const ATTEMPTS: u32 = 3;
+/// Where Nodes are.
+const NODES: &str = "/api/v1/nodes";
 
 /// An API server, and as whom it is asked.
 #[derive(Clone)]
 pub(super) struct Server {
-    pub(super) client: Client,
+    access: Arc<Access>,
+    idle: Arc<Idle>,
     pub(super) endpoint: String,
+}
+
+/// What is sent in the place of an answer.
+#[derive(Debug, Deserialize)]
+pub(super) struct Status {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    code: u16,
 }
 
 #[derive(Deserialize)]
@@ -53,20 +64,23 @@ impl Server {
     /// The server of this kubeconfig; without one, that of the cluster whose pod this is. It is connected to when it is first
     /// asked.
     pub(super) fn open(kubeconfig: Option<&Path>) -> Result<Server, StoreError> {
-        let mut config = match kubeconfig {
-            Some(path) => from_file(path)?,
-            None => Config::incluster().map_err(|why| {
-                options(format!(
-                    "this is no pod of a cluster ({why}); name a kubeconfig file"
-                ))
-            })?,
+        let wrong = |why| {
+            let option = "kubeconfig-file".to_owned();
+            StoreError::Options { option, why }
         };
-        config.default_retry = false;
-        config.connect_timeout = Some(PATIENCE / 2);
-        let endpoint = config.cluster_url.to_string();
-        let endpoint = endpoint.trim_end_matches('/').to_owned();
-        let client = Client::try_from(config).map_err(|why| options(why.to_string()))?;
-        Ok(Server { client, endpoint })
+        let access = match kubeconfig {
+            Some(path) => {
+                kubeconfig::read(path).map_err(|why| wrong(format!("{}: {why}", path.display())))?
+            }
+            None => Access::of_pod().map_err(wrong)?,
+        };
+        let endpoint = access.url.to_string();
+        let server = Server {
+            access: Arc::new(access),
+            idle: Arc::default(),
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+        };
+        Ok(server)
     }
 
     /// The leases of all Nodes at one revision, read a page at a time, and what to know for the watch that goes on from there.
@@ -85,9 +99,10 @@ impl Server {
 
     async fn pages(&self, reading: &Reading) -> Result<(Listing, NodeLeases), StoreError> {
         let (mut listing, mut known) = (Listing::default(), NodeLeases::new(reading.clone()));
-        let mut wanted = ListParams::default().limit(PAGE);
+        let first = format!("{NODES}?limit={PAGE}");
+        let mut path = first.clone();
         loop {
-            let page: Page = self.ask(nodes_path().list(&wanted)).await?;
+            let page: Page = self.ask(Asked::get(path)).await?;
             for node in &page.items {
                 known.list(node, &mut listing);
             }
@@ -95,54 +110,70 @@ impl Server {
                 listing.revision = revision(&page.metadata.resource_version);
                 return Ok((listing, known));
             }
-            wanted = wanted.continue_token(&page.metadata.next);
+            path = format!("{first}&continue={}", escaped(&page.metadata.next));
         }
     }
 
     /// This Node.
     pub(super) async fn node(&self, name: &str) -> Result<NodeObject, StoreError> {
-        self.ask(nodes_path().get(name, &GetParams::default()))
+        self.ask(Asked::get(format!("{NODES}/{}", escaped(name))))
             .await
     }
 
     /// Changes what a Node says about itself, which is part of its status.
     pub(super) async fn patch(&self, name: &str, patch: Value) -> Result<NodeObject, StoreError> {
-        let (params, patch) = (PatchParams::default(), Patch::Strategic(patch));
-        let request = nodes_path().patch_subresource("status", name, &params, &patch);
-        self.ask(request).await
+        let path = format!("{NODES}/{}/status", escaped(name));
+        self.ask(Asked::patch(path, patch.to_string())).await
     }
 
-    async fn ask<T: DeserializeOwned>(
-        &self,
-        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<T, StoreError> {
-        let request = request.map_err(|why| self.failed(why.to_string()))?;
-        self.in_time(self.client.request(request)).await
+    /// The changes of Nodes after a revision, for so many seconds.
+    pub(super) async fn watch(&self, after: Revision, seconds: u32) -> Result<Lines, StoreError> {
+        let path = format!(
+            "{NODES}?watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={after}"
+        );
+        let watch = async {
+            let connection = Connection::open(&self.access).await?;
+            connection.watch(Asked::get(path)).await
+        };
+        self.in_time(watch).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, asked: Asked) -> Result<T, StoreError> {
+        let answer = self.in_time(self.idle.ask(&self.access, asked)).await?;
+        serde_json::from_slice(&answer)
+            .map_err(|why| self.failed(format!("an answer cannot be read: {why}")))
     }
 
     /// The answer, if it comes in time.
-    pub(super) async fn in_time<T>(
+    async fn in_time<T>(
         &self,
-        answer: impl Future<Output = Result<T, kube::Error>>,
+        answer: impl Future<Output = Result<T, Refused>>,
     ) -> Result<T, StoreError> {
         match timeout(PATIENCE, answer).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.error(&error)),
+            Ok(Err(refused)) => Err(self.refused(refused)),
             Err(_) => Err(self.unreachable(format!("no answer within {} s", PATIENCE.as_secs()))),
         }
     }
 
-    pub(super) fn error(&self, error: &kube::Error) -> StoreError {
-        match error {
-            kube::Error::Api(status) => self.refusal(status),
-            kube::Error::SerdeError(why) => self.failed(format!("an answer cannot be read: {why}")),
-            error => self.unreachable(root_of(error)),
+    pub(super) fn refused(&self, refused: Refused) -> StoreError {
+        match refused {
+            Refused::Status(code, text) => {
+                let said = serde_json::from_slice(&text);
+                let status = said.unwrap_or_else(|_| Status {
+                    message: String::from_utf8_lossy(&text).trim().to_owned(),
+                    code,
+                });
+                self.refusal(&Status { code, ..status })
+            }
+            Refused::Access(why) => self.failed(why),
+            Refused::Lost(why) => self.unreachable(why),
         }
     }
 
     /// What the server says instead of an answer.
     pub(super) fn refusal(&self, status: &Status) -> StoreError {
-        let why = status.message.clone();
+        let why = shown(&status.message, LONGEST);
         let endpoint = self.endpoint.clone();
         match status.code {
             401 | 403 => StoreError::Refused { endpoint, why },
@@ -180,33 +211,37 @@ pub(super) fn revision(text: &str) -> Revision {
     Revision(text.parse().unwrap_or(0))
 }
 
-pub(super) fn nodes_path() -> Request {
-    Request::new("/api/v1/nodes")
-}
-
-fn from_file(path: &Path) -> Result<Config, StoreError> {
-    let wrong = |why: String| options(format!("{}: {why}", path.display()));
-    let file = Kubeconfig::read_from(path).map_err(|why| wrong(why.to_string()))?;
-    let options = KubeConfigOptions::default();
-    // It reads files and waits for nothing.
-    match Config::from_custom_kubeconfig(file, &options).now_or_never() {
-        Some(config) => config.map_err(|why| wrong(why.to_string())),
-        None => Err(wrong(
-            "it asks for something that has to be waited for".to_owned(),
-        )),
+/// As a part of a path or of a query (RFC 3986, section 2.1).
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(byte.into());
+            }
+            other => escaped.push_str(&format!("%{other:02X}")),
+        }
     }
+    escaped
 }
 
-fn options(why: String) -> StoreError {
-    let option = "kubeconfig-file".to_owned();
-    StoreError::Options { option, why }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The last of the reasons; those before it say only who passed it on.
-fn root_of(error: &kube::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
+    #[test]
+    fn what_a_path_could_misread_is_escaped() {
+        assert_eq!(escaped("node-1.example.org"), "node-1.example.org");
+        assert_eq!(escaped("a/b?c=\u{e9}"), "a%2Fb%3Fc%3D%C3%A9");
     }
-    cause.to_string()
+
+    #[test]
+    fn the_oldest_revision_stands_in_the_refusal() {
+        let oldest = |text| oldest_in(text).0;
+        assert_eq!(oldest("too old resource version: 12 (345)"), 345);
+        assert_eq!(
+            oldest("The resourceVersion for the provided watch is too old."),
+            0
+        );
+    }
 }

@@ -1,19 +1,19 @@
 //! Changes of Nodes as changes of leases.
 
-use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::{FutureExt, Stream, StreamExt};
-use kube::core::WatchEvent as NodeEvent;
-use kube::core::params::WatchParams;
+use futures_util::FutureExt;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use crate::lease::Revision;
 use crate::store::{StoreError, Watch, WatchEvent};
 
+use super::connection::Lines;
 use super::leases::{NodeLeases, Shared};
 use super::node::NodeObject;
-use super::server::{Server, nodes_path, revision};
+use super::server::{Server, Status, revision};
 
 /// How long the server shall watch for us. Then we go on from where we are.
 const LONGEST: u32 = 290;
@@ -22,7 +22,26 @@ const BATCH: usize = 1000;
 /// A server that has nothing to tell sends a bookmark once a minute.
 const SILENCE: Duration = Duration::from_secs(75);
 
-type Events = Pin<Box<dyn Stream<Item = Result<NodeEvent<NodeObject>, kube::Error>> + Send>>;
+/// One event, as it stands on a line.
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+/// A Node of which only the revision is there: the server has come so far.
+#[derive(Deserialize)]
+struct Bookmark {
+    metadata: BookmarkMeta,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BookmarkMeta {
+    resource_version: String,
+}
 
 /// The Nodes after a revision.
 pub struct KubeWatch {
@@ -30,7 +49,7 @@ pub struct KubeWatch {
     /// What was told of Nodes.
     leases: NodeLeases,
     /// Where it is; `None` after the server has ended a watch in peace.
-    events: Option<Events>,
+    lines: Option<Lines>,
     after: Revision,
     /// Why the watch is over; told after all events that came before.
     over: Option<StoreError>,
@@ -45,7 +64,7 @@ impl KubeWatch {
         let mut watch = KubeWatch {
             server,
             leases,
-            events: None,
+            lines: None,
             after,
             over: None,
         };
@@ -54,45 +73,43 @@ impl KubeWatch {
     }
 
     async fn connect(&mut self) -> Result<(), StoreError> {
-        let params = WatchParams::default().timeout(LONGEST);
-        let request = nodes_path().watch(&params, &self.after.to_string());
-        let request = request.map_err(|why| self.server.failed(why.to_string()))?;
-        let events = self.server.client.request_events::<NodeObject>(request);
-        let events = self
-            .server
-            .in_time(events)
-            .await
-            .map_err(|error| self.placed(error))?;
-        self.events = Some(Box::pin(events));
+        let lines = self.server.watch(self.after, LONGEST).await;
+        self.lines = Some(lines.map_err(|error| self.placed(error))?);
         Ok(())
     }
 
-    /// Takes in one event; `None`: the server has ended the watch in peace.
-    fn take(
-        &mut self,
-        event: Option<Result<NodeEvent<NodeObject>, kube::Error>>,
-        out: &mut Vec<WatchEvent>,
-    ) {
-        match event {
-            None => self.events = None,
-            Some(Err(error)) => self.over = Some(self.placed(self.server.error(&error))),
-            Some(Ok(NodeEvent::Error(status))) => {
-                self.over = Some(self.placed(self.server.refusal(&status)));
-            }
-            Some(Ok(NodeEvent::Bookmark(bookmark))) => {
+    /// Takes in one event.
+    fn take(&mut self, line: &[u8], out: &mut Vec<WatchEvent>) {
+        if let Err(why) = self.read(line, out) {
+            let why = format!("an event cannot be read: {why}");
+            self.over = Some(self.server.failed(why));
+        }
+    }
+
+    fn read(&mut self, line: &[u8], out: &mut Vec<WatchEvent>) -> Result<(), serde_json::Error> {
+        let event: Event<'_> = serde_json::from_slice(line)?;
+        let object = event.object.get();
+        match event.kind {
+            "BOOKMARK" => {
+                let bookmark: Bookmark = serde_json::from_str(object)?;
                 self.after = revision(&bookmark.metadata.resource_version);
             }
-            Some(Ok(NodeEvent::Added(node) | NodeEvent::Modified(node))) => {
-                self.after = node.revision();
-                let events = self.leases.put(&node);
-                self.tell(events, out);
+            "ERROR" => {
+                let status: Status = serde_json::from_str(object)?;
+                self.over = Some(self.placed(self.server.refusal(&status)));
             }
-            Some(Ok(NodeEvent::Deleted(node))) => {
+            kind => {
+                let node: NodeObject = serde_json::from_str(object)?;
                 self.after = node.revision();
-                let events = self.leases.gone(node.name(), self.after);
+                let events = if kind == "DELETED" {
+                    self.leases.gone(node.name(), self.after)
+                } else {
+                    self.leases.put(&node)
+                };
                 self.tell(events, out);
             }
         }
+        Ok(())
     }
 
     fn tell(&mut self, events: Result<Vec<WatchEvent>, Shared>, out: &mut Vec<WatchEvent>) {
@@ -117,19 +134,21 @@ impl KubeWatch {
         }
     }
 
-    async fn event(
-        &mut self,
-    ) -> Result<Option<Result<NodeEvent<NodeObject>, kube::Error>>, StoreError> {
-        if self.events.is_none() {
+    /// The next event; `None`: the server has ended the watch in peace.
+    async fn line(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.lines.is_none() {
             self.connect().await?;
         }
-        let Some(events) = &mut self.events else {
+        let Some(lines) = &mut self.lines else {
             return Ok(None);
         };
-        timeout(SILENCE, events.next()).await.map_err(|_| {
-            self.server
-                .unreachable(format!("it was silent for {} s", SILENCE.as_secs()))
-        })
+        match timeout(SILENCE, lines.next()).await {
+            Ok(Ok(line)) => Ok(line.map(<[u8]>::to_vec)),
+            Ok(Err(refused)) => Err(self.server.refused(refused)),
+            Err(_) => Err(self
+                .server
+                .unreachable(format!("it was silent for {} s", SILENCE.as_secs()))),
+        }
     }
 }
 
@@ -144,17 +163,24 @@ impl Watch for KubeWatch {
             if let Some(error) = self.over.take() {
                 return Err(error);
             }
-            let first = self.event().await?;
-            self.take(first, &mut out);
+            let Some(first) = self.line().await? else {
+                self.lines = None;
+                continue;
+            };
+            self.take(&first, &mut out);
             for _ in 0..BATCH {
-                let ready = self
-                    .events
-                    .as_mut()
-                    .and_then(|events| events.next().now_or_never());
-                let Some(event) = ready.filter(|_| self.over.is_none()) else {
+                if self.over.is_some() {
                     break;
-                };
-                self.take(event, &mut out);
+                }
+                match self.line().now_or_never() {
+                    Some(Ok(Some(line))) => self.take(&line, &mut out),
+                    Some(Err(error)) => self.over = Some(error),
+                    Some(Ok(None)) => {
+                        self.lines = None;
+                        break;
+                    }
+                    None => break,
+                }
             }
         }
         Ok(out)
