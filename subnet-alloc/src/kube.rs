@@ -100,6 +100,15 @@ impl KubeStore {
         Ok(node.own_lease(block, reading))
     }
 
+    /// Why this node can have no block, which only the cluster could change: another is wanted than the one that it gave.
+    fn unfit(&self, given: Block) -> StoreError {
+        self.server.failed(format!(
+            "the cluster gave Node {} the block {given}, which is not what the network config gives out; correct Network, IPv6Network or EnableIPv6 in {}",
+            self.options.node,
+            self.options.network_config.display()
+        ))
+    }
+
     fn listed(&self) -> MutexGuard<'_, Option<(Revision, NodeLeases)>> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -148,9 +157,8 @@ impl LeaseStore for KubeStore {
         };
         let reading = self.reading(&config);
         let own = self.own_lease(&self.own_node().await?, &reading)?;
-        let (nodes, revision) = self.server.nodes(&reading).await?;
-        let mut listing = nodes.listing(revision);
-        *self.listed() = Some((revision, nodes));
+        let (mut listing, known) = self.server.nodes(&reading).await?;
+        *self.listed() = Some((listing.revision, known));
         listing.config = Some(network::with_lengths(&config, &own.block));
         listing.leases.retain(|lease| lease.block != own.block);
         listing.leases.push(own);
@@ -182,11 +190,7 @@ impl LeaseStore for KubeStore {
         let node = self.own_node().await?;
         let given = self.own_lease(&node, &reading)?.block;
         if given != *block {
-            return Err(self.server.failed(format!(
-                "the cluster gave Node {} the block {given}, which the network config does not give out; correct Network in {}",
-                self.options.node,
-                self.options.network_config.display()
-            )));
+            return Err(self.unfit(given));
         }
         self.publish_on(&node, attrs, &reading)
             .await
@@ -210,12 +214,17 @@ impl LeaseStore for KubeStore {
 
     async fn replace(
         &self,
-        _old: &Lease,
+        old: &Lease,
         _block: &Block,
         _attrs: &LeaseAttrs,
         _ttl: Duration,
     ) -> Result<Replace, StoreError> {
-        Ok(Replace::Lost)
+        let reading = self.usual_reading().await?;
+        let given = self.own_lease(&self.own_node().await?, &reading)?.block;
+        if given != old.block {
+            return Ok(Replace::Lost);
+        }
+        Err(self.unfit(given))
     }
 
     /// Nothing ends by itself here. A lease is gone when the Node says something else, whoever wrote that.

@@ -91,6 +91,31 @@ fn a_node_without_a_block_waits_and_says_why() {
 }
 
 #[test]
+fn a_block_that_does_not_fit_the_network_config_is_named_until_it_does() {
+    let unfit = [
+        (Stack::V4, r#"{"Network":"10.9.0.0/16"}"#),
+        (
+            Stack::Dual,
+            r#"{"Network":"10.9.0.0/16","EnableIPv6":true,"IPv6Network":"fd00:244::/48"}"#,
+        ),
+    ];
+    for (stack, network) in unfit {
+        let mut scene = Scene::new(1, stack, VXLAN, &[]);
+        scene.register(1);
+        let file = scene.cluster.directory().join("net-conf.json");
+        let right = std::fs::read(&file).unwrap();
+        std::fs::write(&file, network).unwrap();
+        let daemon = scene.node(0).start(&scene.command()).unwrap();
+        scene.daemons.push(daemon);
+        let text = "the cluster gave Node node1 the block 10.244.1.0/24";
+        scene.wait_for_log(0, text, READY);
+        std::fs::write(&file, right).unwrap();
+        scene.daemons[0].wait_ready(READY).unwrap();
+        assert_eq!(scene.log(0).matches(text).count(), 1, "{}", scene.log(0));
+    }
+}
+
+#[test]
 fn a_daemon_whose_node_is_not_there_waits_and_says_why() {
     let mut scene = Scene::new(1, Stack::V4, VXLAN, &[]);
     let daemon = scene.node(0).start(&scene.command()).unwrap();

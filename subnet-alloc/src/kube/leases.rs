@@ -1,24 +1,33 @@
-//! What Nodes were when they were last looked at: a Node is written every few minutes, and its lease hardly ever.
+//! What Nodes were when they were last looked at: a Node is written every few minutes, and its lease hardly ever. There are
+//! thousands of them, so that of each lease only its block and a digest are kept.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::node::{NodeObject, Reading};
 use crate::block::Block;
+use crate::json::shown;
 use crate::lease::{Lease, Revision};
-use crate::store::{BadEntry, Listing, WatchEvent};
+use crate::store::{Listing, WatchEvent};
 
-/// The leases of all Nodes, by the names of these.
+/// What is known of all Nodes that have a lease, by their names.
 #[derive(Debug)]
 pub(super) struct NodeLeases {
     reading: Reading,
-    known: BTreeMap<String, Known>,
+    known: BTreeMap<Box<str>, Known>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Known {
-    Lease(Lease),
-    Bad(BadEntry),
+    /// A lease on this block, that says this.
+    Lease(Block, u64),
+    /// One that cannot be read, for this reason.
+    Bad(u64),
 }
+
+/// Two Nodes had this block, by somebody's mistake, and one of them has it no more: what the other says is not known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shared(pub(super) Block);
 
 impl NodeLeases {
     /// None yet.
@@ -29,88 +38,80 @@ impl NodeLeases {
         }
     }
 
-    /// All that are known, at this revision.
-    pub(super) fn listing(&self, revision: Revision) -> Listing {
-        let mut listing = Listing {
-            revision,
-            ..Listing::default()
-        };
-        for known in self.known.values() {
-            match known {
-                Known::Lease(lease) => listing.leases.push(lease.clone()),
-                Known::Bad(bad) => listing.bad.push(bad.clone()),
+    /// A Node of a listing, which goes into it if it says anything.
+    pub(super) fn list(&mut self, node: &NodeObject, listing: &mut Listing) {
+        let known = match node.lease(&self.reading) {
+            Ok(None) => return,
+            Ok(Some(lease)) => {
+                let known = of(&lease);
+                listing.leases.push(lease);
+                known
             }
-        }
-        listing.leases.sort_by_cached_key(|lease| lease.block.key());
-        listing
+            Err(bad) => {
+                let known = Known::Bad(digest(&bad.why));
+                listing.bad.push(bad);
+                known
+            }
+        };
+        self.known.insert(node.name().into(), known);
     }
 
     /// A Node was written. Most often nothing follows from it.
-    pub(super) fn put(&mut self, node: &NodeObject) -> Vec<WatchEvent> {
-        let now = self.look(node);
-        let before = self.known.get(node.name());
-        if is_same(before, now.as_ref()) {
-            return Vec::new();
+    pub(super) fn put(&mut self, node: &NodeObject) -> Result<Vec<WatchEvent>, Shared> {
+        let (now, event) = match node.lease(&self.reading) {
+            Ok(None) => return self.gone(node.name(), node.revision()),
+            Ok(Some(lease)) => (of(&lease), WatchEvent::Put(lease)),
+            Err(bad) => (Known::Bad(digest(&bad.why)), WatchEvent::Bad(bad)),
+        };
+        let before = self.known.insert(node.name().into(), now);
+        if before == Some(now) {
+            return Ok(Vec::new());
         }
-        let mut events = self.gone(node.name(), node.revision());
-        if let Some(now) = now {
-            let stays = |event: &WatchEvent| !replaces(&now, event);
-            events.retain(stays);
-            events.push(match &now {
-                Known::Lease(lease) => WatchEvent::Put(lease.clone()),
-                Known::Bad(bad) => WatchEvent::Bad(bad.clone()),
-            });
-            self.known.insert(node.name().to_owned(), now);
-        }
-        events
+        let ended = before.filter(|before| !is_replaced(*before, now));
+        let ended = ended.map(|before| self.end(before, node.name(), node.revision()));
+        Ok(ended.transpose()?.into_iter().chain([event]).collect())
     }
 
-    /// A Node of this name was deleted.
-    pub(super) fn gone(&mut self, name: &str, revision: Revision) -> Vec<WatchEvent> {
-        match self.known.remove(name) {
-            Some(Known::Lease(lease)) => vec![self.without(lease.block, revision)],
-            Some(Known::Bad(bad)) => vec![WatchEvent::BadGone(bad.key)],
-            None => Vec::new(),
-        }
+    /// A Node of this name was deleted, or says nothing any more.
+    pub(super) fn gone(
+        &mut self,
+        name: &str,
+        revision: Revision,
+    ) -> Result<Vec<WatchEvent>, Shared> {
+        let before = self.known.remove(name);
+        let ended = before.map(|before| self.end(before, name, revision));
+        Ok(ended.transpose()?.into_iter().collect())
     }
 
-    /// What is left of a block that a Node has no more: two can have had the same, by somebody's mistake.
-    fn without(&self, block: Block, revision: Revision) -> WatchEvent {
-        let mut leases = self.known.values().filter_map(|known| match known {
-            Known::Lease(lease) => Some(lease),
-            Known::Bad(_) => None,
-        });
-        let other = leases.find(|lease| lease.block == block);
-        other.map_or(WatchEvent::Gone(block, revision), |lease| {
-            WatchEvent::Put(lease.clone())
-        })
-    }
-
-    fn look(&self, node: &NodeObject) -> Option<Known> {
-        match node.lease(&self.reading) {
-            Ok(lease) => lease.map(Known::Lease),
-            Err(bad) => Some(Known::Bad(bad)),
+    fn end(&self, before: Known, name: &str, revision: Revision) -> Result<WatchEvent, Shared> {
+        let Known::Lease(block, _) = before else {
+            return Ok(WatchEvent::BadGone(shown(name, 253)));
+        };
+        let mut all = self.known.values();
+        let has_it = |known: &Known| matches!(known, Known::Lease(other, _) if *other == block);
+        if all.any(has_it) {
+            return Err(Shared(block));
         }
+        Ok(WatchEvent::Gone(block, revision))
     }
 }
 
-/// Whether they say the same, whenever it was written.
-fn is_same(before: Option<&Known>, now: Option<&Known>) -> bool {
-    match (before, now) {
-        (None, None) => true,
-        (Some(Known::Lease(a)), Some(Known::Lease(b))) => {
-            (a.block, &a.attrs, a.hold) == (b.block, &b.attrs, b.hold)
-        }
-        (Some(Known::Bad(a)), Some(Known::Bad(b))) => (a.block, &a.why) == (b.block, &b.why),
-        _ => false,
-    }
+fn of(lease: &Lease) -> Known {
+    Known::Lease(lease.block, digest(&lease.attrs.to_json()))
+}
+
+/// The same for the same, in one process.
+fn digest(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether what a Node is from then on takes the place of what it was, without a moment between in which it is gone.
-fn replaces(now: &Known, gone: &WatchEvent) -> bool {
-    match (now, gone) {
-        (Known::Lease(lease), WatchEvent::Gone(block, _)) => lease.block == *block,
-        (Known::Bad(bad), WatchEvent::BadGone(key)) => bad.key == *key,
+fn is_replaced(before: Known, now: Known) -> bool {
+    match (before, now) {
+        (Known::Lease(old, _), Known::Lease(new, _)) => old == new,
+        (Known::Bad(_), Known::Bad(_)) => true,
         _ => false,
     }
 }
@@ -156,16 +157,17 @@ mod tests {
         NodeObject::read(object.to_string().as_bytes()).expect("it is a Node")
     }
 
-    fn leases(nodes: impl IntoIterator<Item = NodeObject>) -> NodeLeases {
+    fn leases(nodes: impl IntoIterator<Item = NodeObject>) -> (NodeLeases, Listing) {
         let mut leases = NodeLeases::new(Reading {
             names: Annotations::default(),
             v4: true,
             v6: false,
         });
+        let mut listing = Listing::default();
         for node in nodes {
-            leases.put(&node);
+            leases.list(&node, &mut listing);
         }
-        leases
+        (leases, listing)
     }
 
     fn keys(events: &[WatchEvent]) -> Vec<String> {
@@ -188,21 +190,20 @@ mod tests {
             Says::Address(4),
         ];
         let nodes = (1..).zip(all).map(|(number, says)| node(number, says, 5));
-        let listing = leases(nodes).listing(Revision(1));
+        let (_, listing) = leases(nodes);
         assert_eq!((listing.leases.len(), listing.bad.len()), (2, 1));
-        assert_eq!((listing.revision, listing.config), (Revision(1), None));
     }
 
     #[test]
     fn a_node_that_says_the_same_again_is_no_event() {
-        let mut leases = leases([node(1, Says::Address(1), 5)]);
-        assert_eq!(leases.put(&node(1, Says::Address(1), 6)), []);
-        assert_eq!(leases.put(&node(2, Says::Nothing, 7)), []);
+        let (mut leases, _) = leases([node(1, Says::Address(1), 5)]);
+        assert_eq!(leases.put(&node(1, Says::Address(1), 6)), Ok(vec![]));
+        assert_eq!(leases.put(&node(2, Says::Nothing, 7)), Ok(vec![]));
     }
 
     #[test]
     fn each_change_of_a_node_is_told_as_what_it_means_for_its_block() {
-        let mut leases = leases([]);
+        let (mut leases, _) = leases([]);
         for (says, expected) in [
             (Says::Address(1), vec!["put 10.244.1.0-24"]),
             (Says::Address(2), vec!["put 10.244.1.0-24"]),
@@ -218,20 +219,25 @@ mod tests {
             (Says::Nothing, vec!["gone 10.244.1.0-24 9"]),
             (Says::Address(1), vec!["put 10.244.1.0-24"]),
         ] {
-            assert_eq!(keys(&leases.put(&node(1, says, 9))), expected, "{says:?}");
+            assert_eq!(
+                keys(&leases.put(&node(1, says, 9)).unwrap()),
+                expected,
+                "{says:?}"
+            );
         }
         assert_eq!(
-            keys(&leases.gone("node-1", Revision(10))),
+            keys(&leases.gone("node-1", Revision(10)).unwrap()),
             ["gone 10.244.1.0-24 10"]
         );
-        assert_eq!(leases.gone("node-1", Revision(10)), []);
+        assert_eq!(leases.gone("node-1", Revision(10)), Ok(vec![]));
     }
 
     #[test]
     fn a_block_that_two_nodes_had_is_not_gone_with_one_of_them() {
-        let mut leases = leases([node(1, Says::OtherBlock, 5), node(101, Says::Address(9), 5)]);
-        let events = leases.gone("node-1", Revision(6));
-        assert_eq!(keys(&events), ["put 10.244.101.0-24"]);
+        let (mut leases, _) =
+            leases([node(1, Says::OtherBlock, 5), node(101, Says::Address(9), 5)]);
+        let block = Block::from_key("10.244.101.0-24").unwrap();
+        assert_eq!(leases.gone("node-1", Revision(6)), Err(Shared(block)));
     }
 
     fn says() -> impl Strategy<Value = Option<Says>> {
@@ -248,17 +254,17 @@ mod tests {
         /// Who follows the events has what a new listing has.
         #[test]
         fn events_lead_to_what_a_new_listing_says(changes in prop::collection::vec((1..5_u8, says()), 0..40)) {
-            let mut leases = leases([]);
+            let (mut leases, _) = leases([]);
             let (mut nodes, mut followed) = (BTreeMap::new(), BTreeMap::new());
             for (number, says) in changes {
                 let events = match says {
                     Some(says) => {
                         nodes.insert(number, node(number, says, 9));
-                        leases.put(&nodes[&number])
+                        leases.put(&nodes[&number]).unwrap()
                     }
                     None => {
                         nodes.remove(&number);
-                        leases.gone(&format!("node-{number}"), Revision(9))
+                        leases.gone(&format!("node-{number}"), Revision(9)).unwrap()
                     }
                 };
                 for event in events {
@@ -269,7 +275,8 @@ mod tests {
                     }
                 }
             }
-            let listing = super::tests::leases(nodes.into_values()).listing(Revision(9));
+            let (_, mut listing) = super::tests::leases(nodes.into_values());
+            listing.leases.sort_by_key(|lease| lease.block.key());
             prop_assert_eq!(followed.into_values().collect::<Vec<_>>(), listing.leases);
         }
     }

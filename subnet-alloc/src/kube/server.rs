@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::lease::Revision;
-use crate::store::StoreError;
+use crate::store::{Listing, StoreError};
 
 use super::leases::NodeLeases;
 use super::node::{NodeObject, Reading};
@@ -69,11 +69,11 @@ impl Server {
         Ok(Server { client, endpoint })
     }
 
-    /// The leases of all Nodes at one revision, read a page at a time.
+    /// The leases of all Nodes at one revision, read a page at a time, and what to know for the watch that goes on from there.
     pub(super) async fn nodes(
         &self,
         reading: &Reading,
-    ) -> Result<(NodeLeases, Revision), StoreError> {
+    ) -> Result<(Listing, NodeLeases), StoreError> {
         let mut attempt = 1;
         loop {
             match self.pages(reading).await {
@@ -83,17 +83,17 @@ impl Server {
         }
     }
 
-    async fn pages(&self, reading: &Reading) -> Result<(NodeLeases, Revision), StoreError> {
-        let mut all = NodeLeases::new(reading.clone());
+    async fn pages(&self, reading: &Reading) -> Result<(Listing, NodeLeases), StoreError> {
+        let (mut listing, mut known) = (Listing::default(), NodeLeases::new(reading.clone()));
         let mut wanted = ListParams::default().limit(PAGE);
         loop {
             let page: Page = self.ask(nodes_path().list(&wanted)).await?;
             for node in &page.items {
-                // Nobody is told yet: these are the first.
-                all.put(node);
+                known.list(node, &mut listing);
             }
             if page.metadata.next.is_empty() {
-                return Ok((all, revision(&page.metadata.resource_version)));
+                listing.revision = revision(&page.metadata.resource_version);
+                return Ok((listing, known));
             }
             wanted = wanted.continue_token(&page.metadata.next);
         }

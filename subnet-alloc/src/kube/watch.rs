@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::lease::Revision;
 use crate::store::{StoreError, Watch, WatchEvent};
 
-use super::leases::NodeLeases;
+use super::leases::{NodeLeases, Shared};
 use super::node::NodeObject;
 use super::server::{Server, nodes_path, revision};
 
@@ -84,11 +84,23 @@ impl KubeWatch {
             }
             Some(Ok(NodeEvent::Added(node) | NodeEvent::Modified(node))) => {
                 self.after = node.revision();
-                out.extend(self.leases.put(&node));
+                let events = self.leases.put(&node);
+                self.tell(events, out);
             }
             Some(Ok(NodeEvent::Deleted(node))) => {
                 self.after = node.revision();
-                out.extend(self.leases.gone(node.name(), self.after));
+                let events = self.leases.gone(node.name(), self.after);
+                self.tell(events, out);
+            }
+        }
+    }
+
+    fn tell(&mut self, events: Result<Vec<WatchEvent>, Shared>, out: &mut Vec<WatchEvent>) {
+        match events {
+            Ok(events) => out.extend(events),
+            Err(Shared(block)) => {
+                let why = format!("two Nodes had the block {block}; listing again");
+                self.over = Some(self.server.failed(why));
             }
         }
     }
