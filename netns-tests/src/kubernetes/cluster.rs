@@ -1,6 +1,7 @@
 //! A whole cluster: the control plane, and machines with containerd, kubelet and kube-proxy on each.
 
 use super::api_server::service_ranges;
+use super::machine::sweep;
 use super::turn::Turn;
 use super::{ApiServer, Machine, kubernetes_program};
 use lab::{LabError, Process, Shape, Stack, Underlay, eventually, ip};
@@ -61,6 +62,7 @@ impl Cluster {
     /// When a program is missing or the temporary directory cannot be written.
     pub fn build(plan: Plan) -> Result<Self, LabError> {
         let turn = Turn::wait();
+        sweep();
         let directory = tempfile::tempdir().expect("there is a place for temporary files");
         let underlay = Underlay::new(Shape::OneSwitch, plan.stack)?;
         let server = ApiServer::start(&underlay, CONTROL, &[])?;

@@ -140,6 +140,12 @@ impl Machine {
     }
 }
 
+/// Removes the cgroups of machines whose test was killed; all else of them ended with it.
+pub(super) fn sweep() {
+    // What cannot be removed is in nobody's way.
+    let _ = Command::new(SCRIPT).arg("sweep").output();
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         // With the first process all others of the machine end, and its mounts; a little later they are gone.

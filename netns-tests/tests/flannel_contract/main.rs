@@ -12,7 +12,7 @@ mod takeover;
 mod writing;
 
 use lab::{Daemon, Node, Plan, Shape, Stack, eventually};
-use netns_tests::{PodNetwork, READY};
+use netns_tests::{PodNetwork, READY, config};
 
 const VXLAN: &str = r#"{"Type":"vxlan"}"#;
 const HOST_GW: &str = r#"{"Type":"host-gw"}"#;
@@ -31,19 +31,6 @@ fn network(nodes: u8, stack: Stack, backend: &str) -> PodNetwork {
         stack,
     };
     PodNetwork::new(plan, 1, &config(stack, backend)).unwrap()
-}
-
-/// The nodes' own blocks are drawn from a part of the pool in which no captured value lies.
-fn config(stack: Stack, backend: &str) -> String {
-    let v4 = r#""Network":"10.244.0.0/16","SubnetMax":"10.244.50.0""#;
-    let v6 =
-        r#""EnableIPv6":true,"IPv6Network":"fd00:244::/48","IPv6SubnetMin":"fd00:244:0:100::""#;
-    let networks = match stack {
-        Stack::V4 => v4.to_owned(),
-        Stack::V6 => format!(r#""EnableIPv4":false,{v6}"#),
-        Stack::Dual => format!("{v4},{v6}"),
-    };
-    format!(r#"{{{networks},"Backend":{backend}}}"#)
 }
 
 /// A ready daemon in one node, which believes the store at once, as flannel does.
