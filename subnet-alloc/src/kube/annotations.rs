@@ -15,6 +15,12 @@ pub(super) const WRITTEN: [&str; 6] = [MANAGED, BACKEND, DATA, DATA_V6, UNDERLAY
 pub(super) const OVERWRITE: &str = "public-ip-overwrite";
 pub(super) const OVERWRITE_V6: &str = "public-ipv6-overwrite";
 
+/// Whether a name is one of those, whatever it begins with.
+pub(super) fn is_of_a_network(name: &str) -> bool {
+    let mut all = WRITTEN.iter().chain(&[OVERWRITE, OVERWRITE_V6]);
+    all.any(|which| name.ends_with(which))
+}
+
 /// The annotations that one pod network goes by: all names begin with one prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Annotations {

@@ -2,14 +2,17 @@
 //! annotations.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::annotations::{
     Annotations, BACKEND, DATA, DATA_V6, MANAGED, OVERWRITE, OVERWRITE_V6, UNDERLAY, UNDERLAY_V6,
+    is_of_a_network,
 };
 use super::server::revision;
 use crate::block::{BadBlock, Block};
@@ -41,8 +44,8 @@ struct Metadata {
     name: String,
     #[serde(rename = "resourceVersion")]
     resource_version: String,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
+    #[serde(default, deserialize_with = "those_of_networks")]
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -234,7 +237,7 @@ impl NodeObject {
     }
 
     fn said(&self, names: &Annotations, which: &str) -> Option<&str> {
-        let all = self.metadata.annotations.as_ref()?;
+        let all = &self.metadata.annotations;
         all.get(&names.name(which)).map(String::as_str)
     }
 
@@ -258,6 +261,39 @@ impl NodeObject {
     fn shown_name(&self) -> String {
         shown(self.name(), 253)
     }
+}
+
+/// Reads the annotations that some pod network could have; others are longer than all the rest of what is read.
+fn those_of_networks<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
+    struct All;
+
+    impl<'de> Visitor<'de> for All {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("annotations")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+            let mut kept = BTreeMap::new();
+            while let Some(name) = all.next_key::<String>()? {
+                if is_of_a_network(&name) {
+                    kept.insert(name, all.next_value()?);
+                } else {
+                    all.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(kept)
+        }
+
+        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+            Ok(BTreeMap::new())
+        }
+    }
+
+    from.deserialize_any(All)
 }
 
 #[cfg(test)]
