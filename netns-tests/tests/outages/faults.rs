@@ -86,7 +86,7 @@ fn an_etcd_that_has_moved_is_found_by_a_reload() {
             .node(node)
             .twill_says(&scene.command, &["reload"])
             .unwrap();
-        assert!(said.contains("etcd's endpoints"), "{said}");
+        assert!(said.contains("how the store is reached"), "{said}");
     }
     scene.is_right_again(back);
     scene.end();
