@@ -80,9 +80,8 @@ pub fn kube_node(data: &[u8]) {
         v4: true,
         v6: true,
     };
-    let node = match NodeObject::read(data) {
-        Ok(node) => node,
-        Err(refused) => return is_short(&refused.to_string()),
+    let Ok(node) = NodeObject::read(data) else {
+        return;
     };
     if let Err(refused) = node.block(&reading) {
         is_short(&refused.to_string());

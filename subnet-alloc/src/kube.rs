@@ -35,7 +35,7 @@ use server::Server;
 
 pub use annotations::{Annotations, BadPrefix};
 use leases::NodeLeases;
-pub use node::{BadNode, NoBlock, NodeObject, Overwrites, Reading};
+pub use node::{NoBlock, NodeObject, Overwrites, Reading};
 pub use watch::KubeWatch;
 
 /// How a cluster is reached, and who asks.

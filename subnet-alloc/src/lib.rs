@@ -21,8 +21,8 @@ mod rules;
 mod store;
 
 pub use self::kube::{
-    Annotations, BadNode, BadPrefix, KubeOptions, KubeStore, KubeWatch, NoBlock, NodeObject,
-    Overwrites, Reading,
+    Annotations, BadPrefix, KubeOptions, KubeStore, KubeWatch, NoBlock, NodeObject, Overwrites,
+    Reading,
 };
 pub use allocator::{
     AllocError, Decision, Identity, Knowledge, Question, Rival, Shared, Step, decide, shared_with,

@@ -14,7 +14,6 @@ use super::annotations::{
     Annotations, BACKEND, DATA, DATA_V6, MANAGED, OVERWRITE, OVERWRITE_V6, UNDERLAY, UNDERLAY_V6,
     is_of_a_network,
 };
-use super::server::revision;
 use crate::block::{BadBlock, Block};
 use crate::json::{LONGEST, shown};
 use crate::lease::{Hold, Lease, LeaseAttrs, Revision};
@@ -66,11 +65,6 @@ impl Reading {
     }
 }
 
-/// A text that is no Node.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the API server sent something that is no Node: {0}")]
-pub struct BadNode(String);
-
 /// Why a node has no block yet, or none that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoBlock {
@@ -121,8 +115,8 @@ struct Said<'a> {
 
 impl NodeObject {
     /// Reads the JSON of a Node.
-    pub fn read(text: &[u8]) -> Result<NodeObject, BadNode> {
-        serde_json::from_slice(text).map_err(|why| BadNode(shown(&why.to_string(), LONGEST)))
+    pub fn read(text: &[u8]) -> Result<NodeObject, serde_json::Error> {
+        serde_json::from_slice(text)
     }
 
     /// Its name.
@@ -261,6 +255,11 @@ impl NodeObject {
     fn shown_name(&self) -> String {
         shown(self.name(), 253)
     }
+}
+
+/// A resource version. Kubernetes calls it opaque; that of every API server is etcd's revision.
+pub(super) fn revision(text: &str) -> Revision {
+    Revision(text.parse().unwrap_or(0))
 }
 
 /// Reads the annotations that some pod network could have; others are longer than all the rest of what is read.

@@ -17,7 +17,7 @@ use super::access::Access;
 use super::connection::{Asked, Connection, Idle, Lines, Refused};
 use super::kubeconfig;
 use super::leases::NodeLeases;
-use super::node::{NodeObject, Reading};
+use super::node::{NodeObject, Reading, revision};
 
 /// An API server that needs longer for one answer is taken for dead.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -140,8 +140,7 @@ impl Server {
 
     async fn ask<T: DeserializeOwned>(&self, asked: Asked) -> Result<T, StoreError> {
         let answer = self.in_time(self.idle.ask(&self.access, asked)).await?;
-        serde_json::from_slice(&answer)
-            .map_err(|why| self.failed(format!("an answer cannot be read: {why}")))
+        serde_json::from_slice(&answer).map_err(|why| self.failed(unreadable("answer", &why)))
     }
 
     /// The answer, if it comes in time.
@@ -198,17 +197,18 @@ impl Server {
     }
 }
 
+/// What somebody sent that cannot be read, as much of it as anybody wants to see.
+pub(super) fn unreadable(what: &str, why: &serde_json::Error) -> String {
+    let why = shown(&why.to_string(), LONGEST);
+    format!("an {what} of the API server cannot be read: {why}")
+}
+
 /// `too old resource version: 12 (345)`: the API server goes back to 345.
 fn oldest_in(why: &str) -> Revision {
     let inside = why
         .rsplit_once('(')
         .and_then(|(_, rest)| rest.split_once(')'));
     revision(inside.map_or("", |(number, _)| number))
-}
-
-/// A resource version. Kubernetes calls it opaque; that of every API server is etcd's revision.
-pub(super) fn revision(text: &str) -> Revision {
-    Revision(text.parse().unwrap_or(0))
 }
 
 /// As a part of a path or of a query (RFC 3986, section 2.1).

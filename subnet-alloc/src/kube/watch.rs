@@ -1,6 +1,6 @@
 //! Changes of Nodes as changes of leases.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use serde::Deserialize;
@@ -12,13 +12,15 @@ use crate::store::{StoreError, Watch, WatchEvent};
 
 use super::connection::Lines;
 use super::leases::{NodeLeases, Shared};
-use super::node::NodeObject;
-use super::server::{Server, Status, revision};
+use super::node::{NodeObject, revision};
+use super::server::{Server, Status, unreadable};
 
 /// How long the server shall watch for us. Then we go on from where we are.
 const LONGEST: u32 = 290;
 /// The most events that are told at once.
 const BATCH: usize = 1000;
+/// A watch that the server ends sooner is no watch: something between us and the server breaks it, and would again.
+const SHORTEST: Duration = Duration::from_secs(5);
 /// A server that has nothing to tell sends a bookmark once a minute.
 const SILENCE: Duration = Duration::from_secs(75);
 
@@ -50,6 +52,8 @@ pub struct KubeWatch {
     leases: NodeLeases,
     /// Where it is; `None` after the server has ended a watch in peace.
     lines: Option<Lines>,
+    /// Since when it is there.
+    since: Instant,
     after: Revision,
     /// Why the watch is over; told after all events that came before.
     over: Option<StoreError>,
@@ -65,6 +69,7 @@ impl KubeWatch {
             server,
             leases,
             lines: None,
+            since: Instant::now(),
             after,
             over: None,
         };
@@ -75,14 +80,14 @@ impl KubeWatch {
     async fn connect(&mut self) -> Result<(), StoreError> {
         let lines = self.server.watch(self.after, LONGEST).await;
         self.lines = Some(lines.map_err(|error| self.placed(error))?);
+        self.since = Instant::now();
         Ok(())
     }
 
     /// Takes in one event.
     fn take(&mut self, line: &[u8], out: &mut Vec<WatchEvent>) {
         if let Err(why) = self.read(line, out) {
-            let why = format!("an event cannot be read: {why}");
-            self.over = Some(self.server.failed(why));
+            self.over = Some(self.server.failed(unreadable("event", &why)));
         }
     }
 
@@ -99,7 +104,7 @@ impl KubeWatch {
                 self.over = Some(self.placed(self.server.refusal(&status)));
             }
             kind => {
-                let node: NodeObject = serde_json::from_str(object)?;
+                let node = NodeObject::read(object.as_bytes())?;
                 self.after = node.revision();
                 let events = if kind == "DELETED" {
                     self.leases.gone(node.name(), self.after)
@@ -119,6 +124,15 @@ impl KubeWatch {
                 let why = format!("two Nodes had the block {block}; listing again");
                 self.over = Some(self.server.failed(why));
             }
+        }
+    }
+
+    /// The server has ended the watch; the next one goes on from there.
+    fn ended(&mut self) {
+        self.lines = None;
+        if self.since.elapsed() < SHORTEST {
+            let why = "it ends a watch as soon as it begins".to_owned();
+            self.over = Some(self.server.unreachable(why));
         }
     }
 
@@ -164,7 +178,7 @@ impl Watch for KubeWatch {
                 return Err(error);
             }
             let Some(first) = self.line().await? else {
-                self.lines = None;
+                self.ended();
                 continue;
             };
             self.take(&first, &mut out);
@@ -176,7 +190,7 @@ impl Watch for KubeWatch {
                     Some(Ok(Some(line))) => self.take(&line, &mut out),
                     Some(Err(error)) => self.over = Some(error),
                     Some(Ok(None)) => {
-                        self.lines = None;
+                        self.ended();
                         break;
                     }
                     None => break,
