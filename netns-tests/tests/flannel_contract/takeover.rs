@@ -128,8 +128,12 @@ fn foreign_state(namespace: &Namespace) -> Vec<String> {
         .unwrap()
         .into_iter();
     let neighbours = neighbours.filter(|entry| entry.dst == "10.99.0.99");
+    // An address loses this of its own accord, when nobody else has it.
+    let addresses = ip(namespace, &["-o", "addr", "show", "dev", "admin0"])
+        .unwrap()
+        .replace("tentative ", "");
     let rest = [
-        ip(namespace, &["-o", "addr", "show", "dev", "admin0"]).unwrap(),
+        addresses,
         ip(namespace, &["nexthop", "show", "id", "4242"]).unwrap(),
         bridge(namespace, &["fdb", "show", "dev", "other9"]).unwrap(),
     ];
