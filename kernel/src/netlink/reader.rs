@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::link::{Address, Link, is_link_local};
+use crate::link::{Address, IfIndex, Link, is_link_local};
 use crate::routes::RouteDump;
 use crate::speaker::{Dump, Interest, KernelError, Notification, Resolved};
 
@@ -59,23 +59,7 @@ impl Reader {
     pub fn dump(&mut self, interest: &Interest) -> Result<Dump, KernelError> {
         let mut dump = Dump::default();
         for link in &interest.links {
-            for family in [AF_INET, AF_INET6, AF_BRIDGE] {
-                let of = DumpOf::Neighbours {
-                    family,
-                    link: *link,
-                };
-                for notification in self.requests.dump(of, decode::notification)? {
-                    match notification {
-                        Notification::Neighbour(at, ip, mac) if at == *link => {
-                            dump.neighbours.push(((at, ip), mac));
-                        }
-                        Notification::Fdb(at, mac, dst) if at == *link => {
-                            dump.fdb.push(((at, mac), dst))
-                        }
-                        _ => {}
-                    }
-                }
-            }
+            self.dump_neighbours(*link, &mut dump)?;
         }
         self.dump_nexthops(&mut dump)?;
         dump.routes = self.dump_routes(interest)?;
@@ -163,25 +147,58 @@ impl Reader {
         Ok(())
     }
 
+    fn dump_neighbours(&mut self, link: IfIndex, dump: &mut Dump) -> Result<(), KernelError> {
+        for family in [AF_INET, AF_INET6, AF_BRIDGE] {
+            let (neighbours, fdb) = (dump.neighbours.len(), dump.fdb.len());
+            let restart = |dump: &mut Dump| {
+                dump.neighbours.truncate(neighbours);
+                dump.fdb.truncate(fdb);
+            };
+            let read = |dump: &mut Dump, m: &decode::Message<'_>| match decode::notification(m) {
+                Some(Notification::Neighbour(at, ip, mac)) if at == link => {
+                    dump.neighbours.push(((at, ip), mac));
+                }
+                Some(Notification::Fdb(at, mac, dst)) if at == link => {
+                    dump.fdb.push(((at, mac), dst));
+                }
+                _ => {}
+            };
+            let of = DumpOf::Neighbours { family, link };
+            self.requests.dump_into(of, dump, restart, read)?;
+        }
+        Ok(())
+    }
+
     fn dump_nexthops(&mut self, dump: &mut Dump) -> Result<(), KernelError> {
         if !self.options.nexthop_objects {
             return Ok(());
         }
-        let read = |m: &decode::Message<'_>| decode_route::object(m.payload);
-        let all: Vec<Object> = match self.requests.dump(DumpOf::Nexthops, read) {
+        let protocol = self.options.protocol;
+        let restart = |(ours, foreign): &mut (Vec<_>, Vec<_>)| {
+            ours.clear();
+            foreign.clear();
+        };
+        let read = |(ours, foreign): &mut (Vec<_>, Vec<_>), m: &decode::Message<'_>| {
+            match decode_route::object(m.payload) {
+                Some(Object {
+                    id,
+                    nexthop: Some(nexthop),
+                    protocol: of,
+                }) if of == protocol => ours.push((id, nexthop)),
+                Some(object) => foreign.push(object.id),
+                None => {}
+            }
+        };
+        let mut objects = (Vec::new(), Vec::new());
+        let dumped = self
+            .requests
+            .dump_into(DumpOf::Nexthops, &mut objects, restart, read);
+        match dumped {
             Err(error) if is_unsupported(&error) => return Ok(()),
             other => other?,
-        };
-        let mut ours = Vec::new();
-        for object in all {
-            match object.nexthop {
-                Some(nexthop) if object.protocol == self.options.protocol => {
-                    ours.push((object.id, nexthop))
-                }
-                _ => dump.foreign_nexthops.push(object.id),
-            }
         }
-        dump.nexthops = Some(ours);
+        dump.nexthops = Some(objects.0);
+        dump.foreign_nexthops = objects.1;
         Ok(())
     }
 
