@@ -53,7 +53,7 @@ test: ## Run every test (as root)
 	TWILL_BIN=$(DEBUG) TWILL_CNI_BIN=$(DEBUG)-cni cargo test --locked --workspace
 	@if command -v go >/dev/null; then $(MAKE) --no-print-directory test-go; \
 	else echo "make test: LEFT OUT for want of Go: libcni's tool, flannel's CNI plugin, Kubernetes. Install Go 1.24 or newer, then make test-go test-kube"; fi
-	cargo test --locked --manifest-path fuzz/Cargo.toml --no-default-features
+	cargo test --locked --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --no-default-features
 	deploy/test $(dir $(DEBUG))
 	deploy/debian/test $(dir $(DEBUG))
 
@@ -114,6 +114,9 @@ check: fmt clippy doc deny ## Check format, lints, documentation and licences
 fmt:
 	@cargo fmt --version >/dev/null || { echo "make check: rustfmt is missing: rustup component add rustfmt" >&2; exit 1; }
 	cargo fmt --all --check
+
+# Apart, so that it need not wait for builds, nor they for it.
+clippy doc: export CARGO_TARGET_DIR := $(TARGET)/check
 
 clippy:
 	@cargo clippy --version >/dev/null || { echo "make check: clippy is missing: rustup component add clippy" >&2; exit 1; }

@@ -4,8 +4,10 @@ use crate::error::{LabError, Result};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at.
-const LOOK: Duration = Duration::from_millis(5);
+/// From one look at a condition to the next; longer when a look takes long, since whoever is waited for needs the
+/// processor, too.
+const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE_PER_LOOK: u32 = 2;
 
 /// A moment after which waiting is over.
 #[derive(Debug, Clone, Copy)]
@@ -27,9 +29,11 @@ impl Deadline {
 pub fn eventually(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) -> Result<()> {
     let deadline = Deadline::after(patience);
     loop {
+        let look = Instant::now();
         if is_so() {
             return Ok(());
         }
+        let took = look.elapsed();
         if deadline.has_passed() {
             return Err(LabError::TimedOut {
                 what: what.into(),
@@ -37,6 +41,6 @@ pub fn eventually(what: &str, patience: Duration, mut is_so: impl FnMut() -> boo
                 detail: String::new(),
             });
         }
-        thread::sleep(LOOK);
+        thread::sleep(PAUSE.max(took * PAUSE_PER_LOOK));
     }
 }
