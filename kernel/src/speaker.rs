@@ -16,6 +16,8 @@ pub struct Interest {
     pub protocol: u8,
     /// Neighbours and FDB entries of these links.
     pub links: Vec<IfIndex>,
+    /// How many of each there may be: of thousands, no more memory is taken than they need.
+    pub neighbours: usize,
     /// Also routes of `proto boot`, which is what flannel leaves behind.
     pub boot_routes: bool,
     /// The sysctls to read.

@@ -400,6 +400,11 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
         self.refused.get(key).filter(|_| !self.is_settled(key))
     }
 
+    /// How many entries are wanted or there.
+    pub fn size(&self) -> usize {
+        self.entries.len()
+    }
+
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &State<V>)> {
         self.entries.iter()

@@ -58,6 +58,8 @@ impl Reader {
     /// What the kernel holds of what is of interest.
     pub fn dump(&mut self, interest: &Interest) -> Result<Dump, KernelError> {
         let mut dump = Dump::default();
+        dump.neighbours.reserve_exact(interest.neighbours);
+        dump.fdb.reserve_exact(interest.neighbours);
         for link in &interest.links {
             self.dump_neighbours(*link, &mut dump)?;
         }

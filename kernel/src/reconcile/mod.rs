@@ -233,6 +233,7 @@ impl Reconciler {
         Interest {
             protocol: self.ownership.protocol,
             links: self.own_links().collect(),
+            neighbours: self.neighbours.size().max(self.fdb.size()),
             boot_routes: boot_routes && self.ownership.adopt_boot_routes,
             sysctls: wanted(&self.sysctls).cloned().collect(),
         }

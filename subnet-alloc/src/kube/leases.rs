@@ -1,8 +1,9 @@
 //! What Nodes were when they were last looked at: a Node is written every few minutes, and its lease hardly ever. There are
 //! thousands of them, so that of each lease only its block and a digest are kept.
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+use dense::DenseMap;
 
 use super::node::{NodeObject, Reading};
 use crate::block::Block;
@@ -14,7 +15,7 @@ use crate::store::{Listing, WatchEvent};
 #[derive(Debug)]
 pub(super) struct NodeLeases {
     reading: Reading,
-    known: BTreeMap<Box<str>, Known>,
+    known: DenseMap<Box<str>, Known>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl NodeLeases {
     pub(super) fn new(reading: Reading) -> NodeLeases {
         NodeLeases {
             reading,
-            known: BTreeMap::new(),
+            known: DenseMap::default(),
         }
     }
 
@@ -78,7 +79,7 @@ impl NodeLeases {
         name: &str,
         revision: Revision,
     ) -> Result<Vec<WatchEvent>, Shared> {
-        let before = self.known.remove(name);
+        let before = self.known.remove(&name.into());
         let ended = before.map(|before| self.end(before, name, revision));
         Ok(ended.transpose()?.into_iter().collect())
     }
@@ -122,6 +123,7 @@ mod tests {
     use crate::kube::Annotations;
     use proptest::prelude::*;
     use serde_json::json;
+    use std::collections::BTreeMap;
 
     /// What a Node of this number says: nothing, a lease of this version, or nonsense.
     #[derive(Debug, Clone, Copy, PartialEq)]
