@@ -11,6 +11,7 @@ use subnet_alloc::{
 use crate::config::{Config, EtcdFlags, StoreChoice};
 
 /// A store of any kind.
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub(crate) enum Store {
     Etcd(EtcdStore),
     Kube(KubeStore),
