@@ -27,6 +27,16 @@ pub(crate) fn forward(link: &str, like: IpAddr) -> Result<(), CniError> {
     ensure(&own, "1")
 }
 
+/// The node answers at once on this link for addresses that it is told of. By itself it lets others go first, for up to 0.8 s.
+pub(crate) fn answer_for_others(link: &str, like: IpAddr) -> Result<(), CniError> {
+    let family = if like.is_ipv4() { "ipv4" } else { "ipv6" };
+    ensure(&format!("net/{family}/neigh/{link}/proxy_delay"), "0")?;
+    match like {
+        IpAddr::V4(_) => Ok(()),
+        IpAddr::V6(_) => ensure(&format!("net/ipv6/conf/{link}/proxy_ndp"), "1"),
+    }
+}
+
 /// The link has IPv6. Some runtimes make namespaces in which it is off.
 pub(crate) fn enable_ipv6(link: &str) -> Result<(), CniError> {
     ensure(&format!("net/ipv6/conf/{link}/disable_ipv6"), "0")

@@ -7,7 +7,7 @@ use crate::attachment::Attachment;
 use crate::ledger::{
     Allotment, Claim, Held, Ledger, Locked, Step, Store, Unmet, seconds_since_boot,
 };
-use crate::link::{PodLink, Unmade, gateway, host_addresses, make, remove};
+use crate::link::{PodLink, Unmade, answer_for, gateway, host_addresses, make, remove};
 use crate::netlink::Socket;
 use crate::netns::Netns;
 use crate::spec::{CniError, Interface, Ip, Place, PodResult, Request, Route, Wishes};
@@ -65,7 +65,7 @@ impl Adding<'_> {
     fn attempt(&mut self) -> Result<PodResult, Unmade> {
         let (held, _claim) = self.claim()?;
         let link = self.link(&held);
-        match make(&link, &self.netns, &mut self.host) {
+        match self.make(&link) {
             Ok(()) => Ok(self.result(&link)),
             Err(unmade) => {
                 // No packet was ever sent from these addresses: they need no rest.
@@ -73,6 +73,12 @@ impl Adding<'_> {
                 Err(unmade)
             }
         }
+    }
+
+    /// Answers for an address that nobody has yet are not given.
+    fn make(&mut self, link: &PodLink) -> Result<(), Unmade> {
+        answer_for(&link.addresses, &self.env.blocks, &mut self.host)?;
+        make(link, &self.netns, &mut self.host)
     }
 
     /// Takes addresses for the attachment.

@@ -4,7 +4,7 @@
 use super::host_local;
 use crate::attachment::Attachment;
 use crate::ledger::{Ledger, Store, seconds_since_boot};
-use crate::link::remove;
+use crate::link::{forget, remove};
 use crate::netlink::Socket;
 use crate::spec::{CniError, Config};
 
@@ -20,7 +20,10 @@ pub(super) fn del(config: &Config, attachment: &Attachment) -> Result<(), CniErr
     let _claim = held.as_ref().map(|held| store.wait_for(held)).transpose()?;
     remove(&mut host, &attachment.host_link())?;
     match held {
-        Some(held) => release(&store, &held),
+        Some(held) => {
+            forget(&held.addresses, &mut host)?;
+            release(&store, &held)
+        }
         None => Ok(()),
     }
 }

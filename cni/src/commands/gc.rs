@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::attachment::{Attachment, host_link_prefix};
 use crate::ledger::{Claim, Held, Ledger, Store, seconds_since_boot};
-use crate::link::{remove, stray_links};
+use crate::link::{forget, remove, stray_links};
 use crate::netlink::Socket;
 use crate::spec::{CniError, Config, ValidAttachment};
 
@@ -25,7 +25,8 @@ pub(super) fn gc(config: &Config) -> Result<(), CniError> {
         let sorted = sort(&store, config, valid)?;
         kept.extend(sorted.kept);
         for (held, _claim) in sorted.stale {
-            let gone = remove(&mut host, &held.attachment.host_link());
+            let gone = remove(&mut host, &held.attachment.host_link())
+                .and_then(|()| forget(&held.addresses, &mut host));
             let released = gone.and_then(|()| {
                 store
                     .lock()?

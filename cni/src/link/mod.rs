@@ -9,10 +9,12 @@
 //!
 //! All neighbours are permanent: nobody asks for a MAC address, and nobody waits for duplicates of an address.
 
+mod bridges;
 mod inspect;
 mod make;
 mod plan;
 
+pub(crate) use bridges::{answer_for, forget};
 pub(crate) use inspect::{Seen, drift, look};
 pub(crate) use make::{Unmade, host_addresses, make, remove, stray_links};
 pub(crate) use plan::{PodLink, gateway};

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::attachment::Mac;
-use crate::netlink::Message;
 use crate::netlink::wire::*;
+use crate::netlink::{LinkView, Message};
 
 /// A pod's link as it shall be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -194,13 +194,34 @@ fn new_address(index: u32, (ip, length, scope): (IpAddr, u8, u8)) -> Message {
 fn neighbour(index: u32, ip: IpAddr, mac: Mac) -> Message {
     let what = format!("a permanent neighbour {ip} at {mac}");
     let mut message = Message::new(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, what);
-    message.put(&[family(ip), 0, 0, 0]);
-    message.put(&index.to_ne_bytes());
-    message.put(&NUD_PERMANENT.to_ne_bytes());
-    message.put(&[0; 2]);
-    message.address_attr(NDA_DST, ip);
+    neighbour_header(&mut message, index, (ip, NUD_PERMANENT, 0));
     message.attr(NDA_LLADDR, &mac.0);
     message
+}
+
+/// The node answers on this link whoever asks for `ip`.
+pub(super) fn answer(link: &LinkView, ip: IpAddr) -> Message {
+    let what = format!("to answer for {ip} on link {}", link.name);
+    let mut message = Message::new(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, what);
+    neighbour_header(&mut message, link.index, (ip, 0, NTF_PROXY));
+    message
+}
+
+/// It does so no more.
+pub(super) fn no_answer(index: u32, ip: IpAddr) -> Message {
+    let what = format!("to answer for {ip} no more");
+    let mut message = Message::new(RTM_DELNEIGH, 0, what);
+    neighbour_header(&mut message, index, (ip, 0, NTF_PROXY));
+    message
+}
+
+/// `struct ndmsg`, and whose neighbour it is.
+fn neighbour_header(message: &mut Message, index: u32, (ip, state, flags): (IpAddr, u16, u8)) {
+    message.put(&[family(ip), 0, 0, 0]);
+    message.put(&index.to_ne_bytes());
+    message.put(&state.to_ne_bytes());
+    message.put(&[flags, 0]);
+    message.address_attr(NDA_DST, ip);
 }
 
 /// RFC 4291, appendix A: the modified EUI-64 of a MAC address.
@@ -223,7 +244,6 @@ fn link_local(mac: Mac) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlink::LinkView;
 
     fn link() -> PodLink {
         PodLink {

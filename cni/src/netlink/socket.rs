@@ -122,7 +122,18 @@ impl Socket {
         let mut question = Message::new(RTM_GETLINK, 0, format!("to show link {name}"));
         question.link_header(0, 0);
         question.text_attr(IFLA_IFNAME, name);
-        let seq = self.send(std::slice::from_ref(&question), 0)?;
+        self.show(&question)
+    }
+
+    /// The link of that number, if there is one.
+    pub(crate) fn link_at(&mut self, index: u32) -> Result<Option<LinkView>, CniError> {
+        let mut question = Message::new(RTM_GETLINK, 0, format!("to show link number {index}"));
+        question.link_header(index, 0);
+        self.show(&question)
+    }
+
+    fn show(&mut self, question: &Message) -> Result<Option<LinkView>, CniError> {
+        let seq = self.send(std::slice::from_ref(question), 0)?;
         loop {
             let length = self.receive()?;
             let mut answers = decode::answers(&self.buffer[..length]);
@@ -134,7 +145,7 @@ impl Socket {
             }
             return match decode::acknowledgement(&answer).0 {
                 Some(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
-                _ => Err(refused(&question, &answer)),
+                _ => Err(refused(question, &answer)),
             };
         }
     }

@@ -22,6 +22,7 @@ pub(crate) const RTM_GETADDR: u16 = 22;
 pub(crate) const RTM_NEWROUTE: u16 = 24;
 pub(crate) const RTM_GETROUTE: u16 = 26;
 pub(crate) const RTM_NEWNEIGH: u16 = 28;
+pub(crate) const RTM_DELNEIGH: u16 = 29;
 pub(crate) const RTM_GETNEIGH: u16 = 30;
 
 pub(crate) const AF_INET: u8 = 2;
@@ -50,6 +51,7 @@ pub(crate) const NDA_DST: u16 = 1;
 pub(crate) const NDA_LLADDR: u16 = 2;
 pub(crate) const NDA_IFINDEX: u16 = 8;
 pub(crate) const NUD_PERMANENT: u16 = 0x80;
+pub(crate) const NTF_PROXY: u8 = 8;
 
 pub(crate) const RTA_DST: u16 = 1;
 pub(crate) const RTA_OIF: u16 = 4;

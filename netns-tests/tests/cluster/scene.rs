@@ -81,10 +81,13 @@ pub(crate) fn rolled_out(cluster: &Cluster, namespace: &str, what: &str) {
 
 /// The pods to ask, by the names of their nodes.
 pub(crate) fn probes_of(cluster: &Cluster) -> Vec<Probe> {
-    let list = cluster
-        .server
-        .get(&["pods", "--selector=app=probe"])
-        .unwrap();
+    pods_of_app(cluster, "probe")
+}
+
+/// The same of others, by their label `app`.
+pub(crate) fn pods_of_app(cluster: &Cluster, app: &str) -> Vec<Probe> {
+    let selector = format!("--selector=app={app}");
+    let list = cluster.server.get(&["pods", &selector]).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut probes: Vec<Probe> = Vec::new();
     for pod in list["items"].as_array().unwrap() {

@@ -3,7 +3,9 @@
 use super::*;
 use lab::eventually;
 use lab::probe::{ping, tcp_source, udp_source};
+use netns_tests::{Call, DEBIAN_PLUGINS};
 use serde_json::json;
+use std::path::Path;
 
 /// `(what goes wrong, where, how)`: each is noticed by CHECK.
 const HARM: [(&str, bool, &str); 8] = [
@@ -245,4 +247,50 @@ fn a_requested_address_is_given_or_refused_with_the_reason() {
         "{said:?}"
     );
     assert_eq!(node.held().len(), 1);
+}
+
+/// Adds a pod by Debian's `bridge`, as flannel's plugin does, and returns its addresses.
+fn on_a_bridge(node: &PluginNode, pod: &Namespace) -> Vec<IpAddr> {
+    let ranges = json!([
+        [{ "subnet": "10.244.72.0/24", "rangeStart": "10.244.72.100" }],
+        [{ "subnet": "fd00:244:0:50::/64", "rangeStart": "fd00:244:0:50::100" }],
+    ]);
+    let directory = node.state().with_file_name("networks");
+    let said = Call {
+        plugin: Path::new(DEBIAN_PLUGINS).join("bridge"),
+        command: "ADD",
+        container: "old",
+        netns: pod.path(),
+        args: "",
+        config: json!({
+            "cniVersion": "1.0.0", "name": "flannels", "type": "bridge", "bridge": "cni0", "isDefaultGateway": true,
+            "ipam": { "type": "host-local", "dataDir": directory, "ranges": ranges },
+        }),
+    }
+    .run(&node.namespace);
+    assert!(said.success, "{}", said.json);
+    addresses(&said.json)
+}
+
+#[test]
+fn pods_that_flannels_plugin_left_on_its_bridge_reach_ours_and_are_reached() {
+    let (node, old, new) = (dual(), pod("old"), pod("new"));
+    let of_old = on_a_bridge(&node, &old);
+    let of_new = addresses(&node.add("new", &new));
+    for family in 0..2 {
+        assert_eq!(
+            tcp_source(&old, &new, of_new[family]).unwrap(),
+            of_old[family]
+        );
+        assert_eq!(
+            tcp_source(&new, &old, of_old[family]).unwrap(),
+            of_new[family]
+        );
+    }
+    let said = node.call("DEL", "new", &new.path(), &Value::Null);
+    assert!(said.success, "{}", said.json);
+    for family in ["-4", "-6"] {
+        let answered = ip(&node.namespace, &[family, "neigh", "show", "proxy"]).unwrap();
+        assert_eq!(answered, "");
+    }
 }
