@@ -39,7 +39,7 @@ fn crates_know_only_what_the_architecture_lets_them_know() {
         ("dense", &[]),
         ("bgp", &["dense"]),
         ("kernel", &["dense"]),
-        ("subnet-alloc", &[]),
+        ("subnet-alloc", &["dense"]),
         ("vxlan", &["kernel"]),
         ("lab", &[]),
         ("netns-tests", &["lab"]),
