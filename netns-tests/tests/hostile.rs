@@ -109,10 +109,10 @@ fn value(number: u8) -> String {
     )
 }
 
-/// Five leases as they should be.
+/// Five leases as they should be. The daemon's own block is one of the first fifty.
 fn good() -> Vec<Pair> {
     (1..=5)
-        .map(|n| pair(format!("10.244.{n}.0-24&fd00:244:0:{n}::-64"), value(n)))
+        .map(|n| pair(format!("10.244.5{n}.0-24&fd00:244:0:{n}::-64"), value(n)))
         .collect()
 }
 
@@ -209,7 +209,7 @@ fn misleading(own: &str) -> Vec<(Pair, String)> {
     ));
     // It lies across a good one, and has the MAC of a good one.
     for (key, value, block) in [
-        ("10.244.3.128-25", good.clone(), "10.244.3.128/25"),
+        ("10.244.53.128-25", good.clone(), "10.244.53.128/25"),
         ("10.244.111.0-24", with_mac(&mac(2)), "10.244.111.0/24"),
     ] {
         all.push((pair(key, value), block.into()));
@@ -293,7 +293,7 @@ fn has_routes_to_the_good(network: &PodNetwork, count: usize) {
     })
     .unwrap();
     for n in 1..=count {
-        for block in [format!("10.244.{n}.0/24"), format!("fd00:244:0:{n}::/64")] {
+        for block in [format!("10.244.5{n}.0/24"), format!("fd00:244:0:{n}::/64")] {
             assert!(routes().iter().any(|route| route.dst == block), "{block}");
         }
     }
@@ -326,10 +326,10 @@ fn good_leases_work_beside_hostile_ones_that_are_written_later_and_none_is_named
     .unwrap();
     write(
         &network,
-        &[pair("10.244.6.0-24&fd00:244:0:6::-64", value(6))],
+        &[pair("10.244.56.0-24&fd00:244:0:6::-64", value(6))],
     );
     has_routes_to_the_good(&network, 6);
-    delete(&network, &[pair("10.244.6.0-24&fd00:244:0:6::-64", "")]);
+    delete(&network, &[pair("10.244.56.0-24&fd00:244:0:6::-64", "")]);
     network.daemons[0].process().terminate().unwrap();
     let log = log(&network);
     for line in hostile.lines() {
@@ -340,7 +340,7 @@ fn good_leases_work_beside_hostile_ones_that_are_written_later_and_none_is_named
 #[test]
 fn a_bad_key_that_is_repaired_is_used_and_one_that_is_deleted_is_not_counted() {
     let mut network = network();
-    let (good_key, key) = ("10.244.7.0-24&fd00:244:0:7::-64", "10.244.8.0-24");
+    let (good_key, key) = ("10.244.57.0-24&fd00:244:0:7::-64", "10.244.58.0-24");
     write(
         &network,
         &[
