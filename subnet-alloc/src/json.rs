@@ -62,11 +62,12 @@ impl<'a> Fields<'a> {
         if text.trim_ascii().is_empty() {
             return Err(BadJson::Empty);
         }
-        if depth(text) > DEEPEST {
+        if is_deeper(text, DEEPEST) {
             return Err(BadJson::TooDeep { limit: DEEPEST });
         }
-        serde_json::from_slice(text)
-            .map_err(|why| BadJson::Syntax(shown(&why.to_string(), LONGEST)))
+        // Once for all of it, and not again for each string in it.
+        let text = str::from_utf8(text).map_err(|why| syntax(&why))?;
+        serde_json::from_str(text).map_err(|why| syntax(&why))
     }
 
     /// A member as text; `null` counts as absent.
@@ -91,6 +92,10 @@ impl<'a> Fields<'a> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(key, value)| (&**key, *value))
     }
+}
+
+fn syntax(why: &dyn fmt::Display) -> BadJson {
+    BadJson::Syntax(shown(&why.to_string(), LONGEST))
 }
 
 pub(crate) fn bad_value(key: &'static str, value: &str, why: &str) -> BadJson {
@@ -163,6 +168,12 @@ impl<'de> Deserialize<'de> for Text<'de> {
         }
         deserializer.deserialize_str(Borrow)
     }
+}
+
+/// Whether arrays and objects are nested deeper than this. Most texts do not have so many of them at all.
+fn is_deeper(text: &[u8], limit: usize) -> bool {
+    let opening = text.iter().filter(|byte| matches!(byte, b'{' | b'['));
+    opening.count() > limit && depth(text) > limit
 }
 
 /// The deepest nesting of arrays and objects, found without recursion.
