@@ -1,10 +1,15 @@
 //! A run of entries in order.
 
-/// The most entries of a leaf: a new one in the middle moves some kilobytes at most.
-pub(crate) const MOST: usize = 256;
-/// A leaf with fewer is joined with one beside it if both together are far from full.
-const FEW: usize = MOST / 8;
-const FAR_FROM_FULL: usize = MOST / 2;
+/// How many entries a leaf may have. A new entry in the middle moves half of its leaf, and a new leaf half of all leaves:
+/// so the leaves grow with their number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most(usize);
+
+impl Most {
+    pub(crate) fn of(leaves: usize) -> Most {
+        Most(leaves.clamp(64, 256))
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Leaf<K, V> {
@@ -20,18 +25,29 @@ impl<K: Ord, V> Leaf<K, V> {
         }
     }
 
+    /// One that others will follow in order: growing bit by bit would take as long as filling it.
+    pub(crate) fn beginning(key: K, value: V, Most(most): Most) -> Leaf<K, V> {
+        let (mut keys, mut values) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        keys.push(key);
+        values.push(value);
+        Leaf { keys, values }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.len() >= MOST
+    pub(crate) fn is_full(&self, Most(most): Most) -> bool {
+        self.len() >= most
     }
 
-    pub(crate) fn insert(&mut self, at: usize, key: K, value: V) {
+    pub(crate) fn insert(&mut self, at: usize, key: K, value: V, Most(most): Most) {
         if self.keys.len() == self.keys.capacity() {
             // Doubling would leave a quarter of all memory unused.
-            let more = (self.len() / 4).max(3).min(MOST - self.len());
+            let more = match self.len() {
+                few if few < most / 2 => (few / 4).max(3),
+                many => (most / 4).min(most.saturating_sub(many)).max(1),
+            };
             self.keys.reserve_exact(more);
             self.values.reserve_exact(more);
         }
@@ -45,16 +61,15 @@ impl<K: Ord, V> Leaf<K, V> {
         removed
     }
 
-    /// Its second half.
-    pub(crate) fn split(&mut self) -> Leaf<K, V> {
-        let half = self.len() / 2;
-        let second = Leaf {
-            keys: self.keys.split_off(half),
-            values: self.values.split_off(half),
-        };
-        self.keys.shrink_to_fit();
-        self.values.shrink_to_fit();
-        second
+    /// Its second half. Both halves have room for some more.
+    pub(crate) fn split(&mut self, Most(most): Most) -> Leaf<K, V> {
+        let (half, room) = (self.len() / 2, most / 4 * 3);
+        let (mut keys, mut values) = (Vec::with_capacity(room), Vec::with_capacity(room));
+        keys.extend(self.keys.drain(half..));
+        values.extend(self.values.drain(half..));
+        self.keys.shrink_to(room);
+        self.values.shrink_to(room);
+        Leaf { keys, values }
     }
 
     /// Gives back what it does not need any more.
@@ -66,12 +81,13 @@ impl<K: Ord, V> Leaf<K, V> {
         }
     }
 
-    pub(crate) fn is_few(&self) -> bool {
-        self.len() < FEW
+    /// Whether it is to be joined with one beside it, if both together are far from full.
+    pub(crate) fn is_few(&self, Most(most): Most) -> bool {
+        self.len() < most / 8
     }
 
-    pub(crate) fn can_join(&self, next: &Leaf<K, V>) -> bool {
-        self.len() + next.len() <= FAR_FROM_FULL
+    pub(crate) fn can_join(&self, next: &Leaf<K, V>, Most(most): Most) -> bool {
+        self.len() + next.len() <= most / 2
     }
 
     pub(crate) fn join(&mut self, mut next: Leaf<K, V>) {

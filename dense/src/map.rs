@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use crate::leaf::Leaf;
+use crate::leaf::{Leaf, Most};
 
 /// An ordered map. Keys are unique; a later value takes the place of an earlier one.
 #[derive(Clone, Debug)]
@@ -93,16 +93,19 @@ impl<K: Ord + Clone, V> DenseMap<K, V> {
             return Some(std::mem::replace(&mut self.leaves[leaf].values[at], value));
         }
         self.len += 1;
+        let most = self.most();
         match self.leaves.get_mut(leaf) {
             None => self.add_leaf(0, Leaf::of(key, value)),
-            Some(there) if !there.is_full() => there.insert(at, key, value),
+            Some(there) if !there.is_full(most) => there.insert(at, key, value, most),
             // What grows in order stays full.
-            Some(there) if at == there.len() => self.add_leaf(leaf + 1, Leaf::of(key, value)),
+            Some(there) if at == there.len() => {
+                self.add_leaf(leaf + 1, Leaf::beginning(key, value, most));
+            }
             Some(there) => {
-                let mut second = there.split();
+                let mut second = there.split(most);
                 match at.checked_sub(there.len()) {
-                    Some(at) if at > 0 => second.insert(at, key, value),
-                    _ => there.insert(at, key, value),
+                    Some(at) if at > 0 => second.insert(at, key, value, most),
+                    _ => there.insert(at, key, value, most),
                 }
                 self.add_leaf(leaf + 1, second);
             }
@@ -183,6 +186,10 @@ impl<K: Ord + Clone, V> DenseMap<K, V> {
         })
     }
 
+    fn most(&self) -> Most {
+        Most::of(self.leaves.len())
+    }
+
     fn add_leaf(&mut self, at: usize, leaf: Leaf<K, V>) {
         self.lowest.insert(at, leaf.keys[0].clone());
         self.leaves.insert(at, leaf);
@@ -193,7 +200,7 @@ impl<K: Ord + Clone, V> DenseMap<K, V> {
         if self.leaves[leaf].len() == 0 {
             self.leaves.remove(leaf);
             self.lowest.remove(leaf);
-        } else if self.leaves[leaf].is_few() {
+        } else if self.leaves[leaf].is_few(self.most()) {
             self.join(leaf);
             if let Some(before) = leaf.checked_sub(1) {
                 self.join(before);
@@ -207,7 +214,7 @@ impl<K: Ord + Clone, V> DenseMap<K, V> {
     /// Joins a leaf with the next one if both together are far from full.
     fn join(&mut self, leaf: usize) {
         if let Some(next) = self.leaves.get(leaf + 1)
-            && self.leaves[leaf].can_join(next)
+            && self.leaves[leaf].can_join(next, self.most())
         {
             self.lowest.remove(leaf + 1);
             let next = self.leaves.remove(leaf + 1);
