@@ -101,7 +101,7 @@ pub enum Nexthop {
     Hop(Hop),
     /// Other objects, each of one hop, that share the packets evenly. Their
     /// numbers are in order.
-    Group(Vec<NexthopId>),
+    Group(Box<[NexthopId]>),
 }
 
 /// The family of a route's destination.

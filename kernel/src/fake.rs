@@ -163,7 +163,7 @@ impl FakeKernel {
         let mut empty = Vec::new();
         for (group, (nexthop, _)) in &mut self.nexthops {
             if let Nexthop::Group(members) = nexthop {
-                members.retain(|member| *member != id);
+                *members = members.iter().copied().filter(|m| *m != id).collect();
                 empty.extend(members.is_empty().then_some(*group));
             }
         }

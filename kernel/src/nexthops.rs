@@ -62,7 +62,7 @@ impl Nexthops {
             return group.id;
         }
         let seed: Vec<u8> = members.iter().flat_map(|id| id.0.to_be_bytes()).collect();
-        let id = self.object(&seed, &Nexthop::Group(members.clone()), taken);
+        let id = self.object(&seed, &Nexthop::Group(members.as_slice().into()), taken);
         self.groups.insert(name, Group { id, members });
         id
     }
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn an_object_that_is_there_is_taken_over_by_its_content() {
         let mut nexthops = Nexthops::default();
-        let group = Nexthop::Group(vec![NexthopId(77), NexthopId(78)]);
+        let group = Nexthop::Group([NexthopId(77), NexthopId(78)].into());
         nexthops.resync(&[(NexthopId(77), hop(1)), (NexthopId(80), group)], &[]);
         assert_eq!(nexthops.assign(name(1), &hop(1), |_| false), NexthopId(77));
         let members = vec![NexthopId(77), NexthopId(78)];

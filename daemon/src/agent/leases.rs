@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use kernel::{Entry, Key, RouteKey};
+use kernel::{Entry, Key};
 use subnet_alloc::{Block, Lease, LeaseEvent};
 
 use crate::backend::{Backend, Remote, Skipped};
@@ -68,52 +68,6 @@ impl Agent {
         if !news.skipped.is_empty() {
             self.notices.push_back(Notice::Skipped(news.skipped));
         }
-    }
-
-    /// Plans everything from the start: this node's side is another one.
-    pub(super) fn plan_all(&mut self) {
-        let learned = |key: &Key| self.local.backend == Backend::Bgp && is_learned(key);
-        let mut stale: BTreeSet<Key> = self
-            .reconciler
-            .wanted_keys()
-            .filter(|key| !learned(key))
-            .collect();
-        let remotes = match self.dumped {
-            true => by_age(&self.remotes),
-            false => Vec::new(),
-        };
-        let (local, devices) = (&self.local, self.devices);
-        let of_remotes = remotes
-            .into_iter()
-            .flat_map(|(block, remote)| local.remote_entries(block, remote, devices));
-        let mut wishes = 0;
-        let entries = self.own_entries().into_iter().chain(of_remotes);
-        // One at a time: all of them together take more memory than what they become.
-        self.reconciler.want_all(entries.inspect(|entry| {
-            wishes += 1;
-            if !stale.is_empty() {
-                stale.remove(&entry.key());
-            }
-        }));
-        for key in &stale {
-            self.reconciler.unwant(key);
-        }
-        self.contested.clear();
-        if self.reconciler.wanted_keys().count() < wishes {
-            self.contested = self.wanted_twice();
-        }
-    }
-
-    fn wanted_twice(&self) -> BTreeSet<Key> {
-        let (mut once, mut twice) = (BTreeSet::new(), BTreeSet::new());
-        for (block, remote) in &self.remotes {
-            for entry in self.entries_of(block, remote) {
-                if !once.insert(entry.key()) {
-                    twice.insert(entry.key());
-                }
-            }
-        }
-        twice
     }
 
     fn reset(
@@ -295,47 +249,17 @@ impl Agent {
         released.extend(before.into_iter().filter(|key| !after.contains(key)));
     }
 
-    /// A key that a lease wants no more may still be wanted by another one.
+    /// A key that a lease wants no more may still be wanted by another one, of
+    /// which nobody knows before all are planned for.
     fn release(&mut self, released: Vec<Key>) {
+        let is_planning = self.planning.is_some();
         let (contested, free): (Vec<Key>, Vec<Key>) = released
             .into_iter()
-            .partition(|key| self.contested.contains(key));
+            .partition(|key| is_planning || self.contested.contains(key));
         for key in &free {
             self.reconciler.unwant(key);
         }
-        if !contested.is_empty() {
-            self.resolve(contested.into_iter().collect());
-        }
-    }
-
-    fn resolve(&mut self, contested: BTreeSet<Key>) {
-        let mut wanted = BTreeMap::new();
-        for (block, remote) in by_age(&self.remotes) {
-            for entry in self.entries_of(block, remote) {
-                let key = entry.key();
-                if contested.contains(&key) {
-                    wanted.entry(key).or_insert_with(Vec::new).push(entry);
-                }
-            }
-        }
-        for key in contested {
-            match wanted.remove(&key) {
-                None => self.reconciler.unwant(&key),
-                Some(mut entries) => {
-                    if entries.len() == 1 {
-                        self.contested.remove(&key);
-                    }
-                    entries
-                        .pop()
-                        .into_iter()
-                        .for_each(|entry| self.reconciler.want(entry));
-                }
-            }
-        }
-    }
-
-    fn entries_of(&self, block: &Block, remote: &Remote) -> Vec<Entry> {
-        self.local.remote_entries(block, remote, self.devices)
+        self.resolve(contested.into_iter().collect());
     }
 }
 
@@ -345,22 +269,4 @@ struct News {
     vanished: Vec<Block>,
     skipped: Vec<(Block, Skipped)>,
     namesakes: Vec<Block>,
-}
-
-/// Whether peers are behind this, when they are what routes are learned from.
-/// Leases ask for nothing but the route that catches what the own block does not
-/// use.
-fn is_learned(key: &Key) -> bool {
-    match key {
-        Key::Route(key) => *key != RouteKey::of_last_resort(key.prefix),
-        Key::Hop(_) | Key::Group(_) => true,
-        _ => false,
-    }
-}
-
-/// The older lease first, so that the younger one has the last word.
-fn by_age(remotes: &BTreeMap<Block, Remote>) -> Vec<(&Block, &Remote)> {
-    let mut remotes: Vec<_> = remotes.iter().collect();
-    remotes.sort_by_key(|(_, remote)| remote.revision);
-    remotes
 }

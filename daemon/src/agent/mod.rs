@@ -10,6 +10,7 @@
 //! ```
 
 mod leases;
+mod planning;
 mod rivals;
 mod vanished;
 mod view;
@@ -26,6 +27,7 @@ use subnet_alloc::{Block, Lease, LeaseEvent};
 use crate::backend::{Backend, Devices, Local, Remote, Skipped};
 use crate::bgp::fabric::{Held, Wish};
 
+use planning::Planning;
 use vanished::Vanished;
 
 pub(crate) use vanished::Grace;
@@ -139,6 +141,8 @@ pub(crate) struct Agent {
     /// Keys that more than one lease wants.
     contested: BTreeSet<Key>,
     reconciler: Reconciler,
+    /// Not all that is known is planned for yet.
+    planning: Option<Planning>,
     /// The own side has been planned for once.
     planned: bool,
     links_due: bool,
@@ -146,6 +150,8 @@ pub(crate) struct Agent {
     dumped: bool,
     /// A first complete listing has been taken in.
     listed: bool,
+    /// What flannel left was taken over.
+    adopted: bool,
     /// All that the first listing asks for is in the kernel.
     ready: bool,
     last_dump: Option<Instant>,
@@ -180,10 +186,12 @@ impl Agent {
             removals_wait: None,
             contested: BTreeSet::new(),
             reconciler: Reconciler::new(ownership),
+            planning: None,
             planned: false,
             links_due: true,
             dumped: false,
             listed: false,
+            adopted: false,
             ready: false,
             last_dump: None,
             changed: BTreeSet::new(),
@@ -241,9 +249,15 @@ impl Agent {
         if !self.dumped || self.reconciler.on_their_way() >= self.room() {
             return None;
         }
-        let changes = self.pending(now);
-        if !changes.is_empty() {
-            return Some(Output::Apply(changes));
+        loop {
+            self.plan_on(now);
+            let changes = self.pending(now);
+            if !changes.is_empty() {
+                return Some(Output::Apply(changes));
+            }
+            if self.planning.is_none() {
+                break;
+            }
         }
         self.ready |= self.reconciler.on_their_way() == 0
             && self.listed
@@ -308,7 +322,8 @@ impl Agent {
     fn pending(&mut self, now: Instant) -> Vec<Change> {
         // Before it is known who the peers are, all that is stale may be theirs.
         let knows_peers = self.local.backend != Backend::Bgp || self.patience.is_some();
-        let scope = if !self.listed || !knows_peers || self.removals_wait.is_some() {
+        let knows_all = self.listed && knows_peers && self.planning.is_none();
+        let scope = if !knows_all || self.removals_wait.is_some() {
             Scope::PutsOnly
         } else if self.held.is_over() {
             Scope::All
@@ -348,7 +363,6 @@ impl Agent {
         self.counts.dumps += 1;
         if !std::mem::replace(&mut self.dumped, true) {
             self.plan_all();
-            self.adopt(now);
         }
     }
 
@@ -442,7 +456,8 @@ impl Agent {
 
     /// Takes over what flannel left, once all wishes are known.
     fn adopt(&mut self, now: Instant) {
-        if self.dumped && self.listed {
+        let knows_all = self.dumped && self.listed && self.planning.is_none();
+        if knows_all && !std::mem::replace(&mut self.adopted, true) {
             self.reconciler.adopt_leftovers();
             self.doubt_a_first_listing(now);
         }

@@ -156,8 +156,6 @@ pub enum Due {
 }
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
-/// A table with so few entries is not worth keeping as it is.
-const FEW: usize = 16;
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
 /// Want and have of one table.
@@ -190,29 +188,6 @@ impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
             Some(state) if state.want() == Some(&value) => Next::Same,
             _ => Next::state(Some(value), state.and_then(State::have).cloned(), false),
         });
-    }
-
-    /// The table shall hold all of this; the later of two values of one key
-    /// counts. A table with next to nothing in it is made in one go, in order.
-    pub fn want_all(&mut self, wishes: Vec<(K, V)>) {
-        if self.entries.len() > FEW {
-            return wishes
-                .into_iter()
-                .for_each(|(key, value)| self.want(key, value));
-        }
-        let missing = |(key, want)| (key, State::Missing { want, lost: false });
-        let made = sorted(wishes).into_iter().map(missing).collect();
-        let before = std::mem::replace(&mut self.entries, made);
-        self.all_are_due();
-        for (key, state) in before.into_entries() {
-            if let Some(have) = state.have() {
-                self.observe(key.clone(), have.clone());
-            }
-            if let (Some(want), None) = (state.want(), self.entries.get(&key).and_then(State::want))
-            {
-                self.want(key, want.clone());
-            }
-        }
     }
 
     /// The table need not hold `key` any more.

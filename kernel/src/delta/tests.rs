@@ -48,38 +48,6 @@ fn what_somebody_took_away_is_missing_and_known_as_lost() {
 }
 
 #[test]
-fn wishes_that_come_together_are_wanted_as_if_they_came_alone_and_the_later_counts() {
-    let mut together = Delta::default();
-    together.want_all(vec![(1, 7), (2, 8), (1, 9)]);
-    let mut alone = Delta::default();
-    for (key, value) in [(1, 7), (2, 8), (1, 9)] {
-        alone.want(key, value);
-    }
-    assert_eq!(pending(&together), pending(&alone));
-}
-
-#[test]
-fn wishes_that_come_together_keep_what_was_wanted_and_seen_before() {
-    let mut delta = Delta::default();
-    delta.want(1, 7);
-    delta.observe(2, 8);
-    delta.observe(3, 9);
-    delta.want_all(vec![(2, 8), (3, 8)]);
-    assert_eq!(
-        delta.iter().map(|(_, s)| s.clone()).collect::<Vec<_>>(),
-        [
-            State::Missing {
-                want: 7,
-                lost: false
-            },
-            State::InSync(8),
-            State::Wrong { want: 8, have: 9 },
-        ]
-    );
-    assert_eq!(pending(&delta).len(), 2);
-}
-
-#[test]
 fn a_dump_that_lacks_an_entry_makes_it_missing_and_one_that_has_more_makes_it_stale() {
     let mut delta = Delta::default();
     delta.want(1, 7);

@@ -186,7 +186,7 @@ mod tests {
         written.neighbour(1, hop.link, hop.gateway, Some(mac));
         written.fdb(2, hop.link, mac, hop.gateway, true);
         let nexthop = Nexthop::Hop(hop);
-        let group = Nexthop::Group(vec![NexthopId(9), NexthopId(11)]);
+        let group = Nexthop::Group([NexthopId(9), NexthopId(11)].into());
         written.nexthop(3, NexthopId(9), &nexthop, (84, true));
         written.nexthop(4, NexthopId(12), &group, (84, true));
         written.route(5, &key, &route, true);

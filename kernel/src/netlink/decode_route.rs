@@ -193,7 +193,7 @@ pub(super) fn object(payload: &[u8]) -> Option<Object> {
         onlink,
     };
     let nexthop = match (group, gateway, link) {
-        (Some(members), ..) => members.map(Nexthop::Group),
+        (Some(members), ..) => members.map(|members| Nexthop::Group(members.into())),
         (None, Some(gateway), Some(link)) => Some(Nexthop::Hop(hop(gateway, link))),
         _ => None,
     };

@@ -194,8 +194,8 @@ impl Reconciler {
         let accepted = |id: &&NexthopId| self.nexthops.refusal(id).is_none();
         let accepted: Vec<NexthopId> = members.iter().filter(accepted).copied().collect();
         Nexthop::Group(match accepted[..] {
-            [] => members.to_vec(),
-            _ => accepted,
+            [] => members.into(),
+            _ => accepted.into(),
         })
     }
 

@@ -10,7 +10,7 @@ mod order;
 mod rows;
 mod settle;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -166,39 +166,6 @@ impl Reconciler {
             Key::Route(key) => self.take_back_route(key),
             other => self.unwant(other),
         }
-    }
-
-    /// The kernel shall hold all of this, as if each were wanted after the other. Of two wishes of the same name the later
-    /// one counts.
-    pub fn want_all(&mut self, entries: impl IntoIterator<Item = Entry>) {
-        let (mut neighbours, mut fdb, mut routes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut hops = Vec::new();
-        let mut ids = BTreeSet::new();
-        for entry in entries {
-            match entry {
-                Entry::Neighbour(link, ip, mac) => neighbours.push(((link, ip), mac)),
-                Entry::Fdb(link, mac, dst) => fdb.push(((link, mac), dst)),
-                Entry::Hop(name, hop) if self.objects => {
-                    let (there, hop) = (&self.nexthops, Nexthop::Hop(hop));
-                    let taken = |id: &NexthopId| there.entry(id).is_some() || ids.contains(id);
-                    let id = self.names.assign(name, &hop, taken);
-                    ids.insert(id);
-                    hops.push((id, hop));
-                }
-                Entry::Group(name, members) => {
-                    self.nexthops.want_all(std::mem::take(&mut hops));
-                    self.want_group(name, members);
-                }
-                Entry::Route(key, to) => {
-                    routes.extend(self.route_to(key, to).map(|route| (key, route)));
-                }
-                other => self.want(other),
-            }
-        }
-        self.neighbours.want_all(neighbours);
-        self.fdb.want_all(fdb);
-        self.nexthops.want_all(hops);
-        self.routes.want_all(routes);
     }
 
     /// The names of all that is wanted, routes before the groups and

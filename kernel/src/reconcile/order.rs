@@ -21,7 +21,8 @@ impl Reconciler {
     /// themselves: what hangs on them needs their numbers.
     pub fn pending(&mut self, now: Instant, scope: Scope<'_>, limit: usize) -> Vec<Change> {
         self.release_due(now);
-        let mut changes: Vec<Change> = self.puts().take(limit).collect();
+        let mut changes = Vec::with_capacity(self.drift().min(limit));
+        changes.extend(self.puts().take(limit));
         let is_device = |change: &&Change| matches!(change, Change::PutDevice { .. });
         let devices = changes.iter().take_while(is_device).count();
         if devices > 0 {

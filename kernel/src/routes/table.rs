@@ -49,20 +49,6 @@ impl Routes {
         in_table!(self, key, |table, name| table.want(name, target));
     }
 
-    /// As [`Delta::want_all`].
-    pub(crate) fn want_all(&mut self, wishes: Vec<(RouteKey, Route)>) {
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for (key, route) in wishes {
-            let target = self.targets.number(route);
-            match OfFamily::from(&key) {
-                OfFamily::V4(name) => v4.push((name, target)),
-                OfFamily::V6(name) => v6.push((name, target)),
-            }
-        }
-        self.v4.want_all(v4);
-        self.v6.want_all(v6);
-    }
-
     /// As [`Delta::unwant`].
     pub(crate) fn unwant(&mut self, key: &RouteKey) {
         in_table!(self, key, |table, name| table.unwant(&name));

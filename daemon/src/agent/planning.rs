@@ -1,0 +1,142 @@
+//! Planning from the start, some leases at a time: the kernel works on what is
+//! wanted for the first ones while the next ones are planned for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::time::Instant;
+
+use kernel::{Entry, Key, RouteKey};
+use subnet_alloc::Block;
+
+use crate::backend::{Backend, Remote};
+
+use super::Agent;
+
+/// What is still to be done of it.
+#[derive(Debug)]
+pub(super) struct Planning {
+    /// All leases up to this one are planned for.
+    after: Option<Block>,
+    /// Was wanted before, and is not any more as far as is known.
+    stale: BTreeSet<Key>,
+    /// Leases at once.
+    step: usize,
+}
+
+/// Enough for one batch of changes.
+const LEASES_AT_ONCE: usize = 256;
+
+impl Agent {
+    /// Begins to plan everything from the start: this node's side is another one.
+    pub(super) fn plan_all(&mut self) {
+        let learned = |key: &Key| self.local.backend == Backend::Bgp && is_learned(key);
+        let wanted = self.reconciler.wanted_keys();
+        let mut stale: BTreeSet<Key> = wanted.filter(|key| !learned(key)).collect();
+        for entry in self.own_entries() {
+            stale.remove(&entry.key());
+            self.reconciler.want(entry);
+        }
+        self.contested.clear();
+        // What other leases want no more must not be put meanwhile.
+        let step = match stale.is_empty() {
+            true => LEASES_AT_ONCE,
+            false => usize::MAX,
+        };
+        self.planning = Some(Planning {
+            after: None,
+            stale,
+            step,
+        });
+    }
+
+    /// Plans for some more leases, in the order of their blocks, if any are left.
+    pub(super) fn plan_on(&mut self, now: Instant) {
+        let Some(mut planning) = self.planning.take() else {
+            return;
+        };
+        let from = planning.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let (local, devices) = (&self.local, self.devices);
+        let mut planned = 0;
+        for (block, remote) in self
+            .remotes
+            .range((from, Bound::Unbounded))
+            .take(planning.step)
+        {
+            for entry in local.remote_entries(block, remote, devices) {
+                let key = entry.key();
+                let is_new = !planning.stale.remove(&key);
+                if is_new && self.reconciler.wants(&key) {
+                    self.contested.insert(key);
+                }
+                self.reconciler.want(entry);
+            }
+            (planned, planning.after) = (planned + 1, Some(*block));
+        }
+        if planned == planning.step {
+            self.planning = Some(planning);
+        } else {
+            self.end_planning(&planning.stale, now);
+        }
+    }
+
+    fn end_planning(&mut self, stale: &BTreeSet<Key>, now: Instant) {
+        for key in stale {
+            self.reconciler.unwant(key);
+        }
+        self.resolve(self.contested.clone());
+        self.adopt(now);
+    }
+
+    /// What of this is still wanted by a lease, by the youngest one, stays.
+    pub(super) fn resolve(&mut self, contested: BTreeSet<Key>) {
+        if contested.is_empty() {
+            return;
+        }
+        let mut wanted = BTreeMap::new();
+        for (block, remote) in by_age(&self.remotes) {
+            for entry in self.entries_of(block, remote) {
+                let key = entry.key();
+                if contested.contains(&key) {
+                    wanted.entry(key).or_insert_with(Vec::new).push(entry);
+                }
+            }
+        }
+        for key in contested {
+            match wanted.remove(&key) {
+                None => self.reconciler.unwant(&key),
+                Some(mut entries) => {
+                    if entries.len() == 1 {
+                        self.contested.remove(&key);
+                    }
+                    entries
+                        .pop()
+                        .into_iter()
+                        .for_each(|entry| self.reconciler.want(entry));
+                }
+            }
+        }
+    }
+
+    /// What is wanted for another node's lease.
+    pub(super) fn entries_of(&self, block: &Block, remote: &Remote) -> Vec<Entry> {
+        self.local.remote_entries(block, remote, self.devices)
+    }
+}
+
+/// Whether peers are behind this, when they are what routes are learned from.
+/// Leases ask for nothing but the route that catches what the own block does not
+/// use.
+fn is_learned(key: &Key) -> bool {
+    match key {
+        Key::Route(key) => *key != RouteKey::of_last_resort(key.prefix),
+        Key::Hop(_) | Key::Group(_) => true,
+        _ => false,
+    }
+}
+
+/// The older lease first, so that the younger one has the last word.
+fn by_age(remotes: &BTreeMap<Block, Remote>) -> Vec<(&Block, &Remote)> {
+    let mut remotes: Vec<_> = remotes.iter().collect();
+    remotes.sort_by_key(|(_, remote)| remote.revision);
+    remotes
+}
