@@ -76,17 +76,15 @@ impl Agent {
         (released, news): (&mut Vec<Key>, &mut News),
         now: Instant,
     ) {
-        let blocks: BTreeSet<Block> = leases.iter().map(|lease| lease.block).collect();
-        let known = self.remotes.keys().chain(self.skipped.keys());
-        let gone: Vec<Block> = known
-            .filter(|block| !blocks.contains(block))
-            .copied()
-            .collect();
-        // Of two leases that want the same entry, the younger one is believed.
-        leases.sort_unstable_by_key(|lease| (lease.revision, lease.block));
         if self.remotes.is_empty() && !self.dumped {
             self.take_in_bulk(leases, news);
         } else {
+            let blocks: BTreeSet<Block> = leases.iter().map(|lease| lease.block).collect();
+            let known = self.remotes.keys().chain(self.skipped.keys());
+            let gone = known.filter(|block| !blocks.contains(block));
+            let gone: Vec<Block> = gone.copied().collect();
+            // Of two leases that want the same entry, the younger one is believed.
+            leases.sort_unstable_by_key(|lease| (lease.revision, lease.block));
             // Before the leases that are there: one of them may have its block.
             for block in gone {
                 self.vanish(block, (released, news), now);
@@ -116,10 +114,10 @@ impl Agent {
         for (block, remote) in &remotes {
             self.note_namesake(block, remote, news);
         }
-        let mut rivals: BTreeMap<usize, Skipped> =
+        let mut rivals: BTreeMap<Block, Skipped> =
             rivals_among(&remotes, &self.local).into_iter().collect();
-        let in_use = remotes.into_iter().enumerate();
-        let in_use = in_use.filter_map(|(at, (block, remote))| match rivals.remove(&at) {
+        let in_use = remotes.into_iter();
+        let in_use = in_use.filter_map(|(block, remote)| match rivals.remove(&block) {
             None => Some((block, remote)),
             Some(why) => {
                 self.rivals.insert(block, remote);

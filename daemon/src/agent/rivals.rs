@@ -90,8 +90,16 @@ impl Agent {
     }
 }
 
-/// Those of a first listing that are rivals of others in it, older ones first.
-pub(super) fn rivals_among(leases: &[(Block, Remote)], local: &Local) -> Vec<(usize, Skipped)> {
+/// Those of a first listing that are rivals of others in it.
+pub(super) fn rivals_among(leases: &[(Block, Remote)], local: &Local) -> Vec<(Block, Skipped)> {
+    let mut by_age: Vec<&(Block, Remote)> = leases.iter().collect();
+    by_age.sort_unstable_by_key(|(block, remote)| (remote.revision, *block));
+    let rivals = rivals_by_age(&by_age, local).into_iter();
+    rivals.map(|(at, why)| (by_age[at].0, why)).collect()
+}
+
+/// Their places, where the older ones come first.
+fn rivals_by_age(leases: &[&(Block, Remote)], local: &Local) -> Vec<(usize, Skipped)> {
     let mut rivals = Vec::new();
     for (at, (block, _)) in leases.iter().enumerate() {
         if local.is_on_grid(block) {
@@ -118,7 +126,7 @@ pub(super) fn rivals_among(leases: &[(Block, Remote)], local: &Local) -> Vec<(us
 fn same_macs(
     mut macs: Vec<(Mac, usize)>,
     ipv4: bool,
-    leases: &[(Block, Remote)],
+    leases: &[&(Block, Remote)],
 ) -> Vec<(usize, Skipped)> {
     macs.sort_unstable();
     let groups = macs.chunk_by(|one, other| one.0 == other.0);
