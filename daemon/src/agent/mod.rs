@@ -152,6 +152,8 @@ pub(crate) struct Agent {
     listed: bool,
     /// What flannel left was taken over.
     adopted: bool,
+    /// Routes of ours that the kernel had when it was first read.
+    routes_found: usize,
     /// All that the first listing asks for is in the kernel.
     ready: bool,
     last_dump: Option<Instant>,
@@ -192,6 +194,7 @@ impl Agent {
             dumped: false,
             listed: false,
             adopted: false,
+            routes_found: 0,
             ready: false,
             last_dump: None,
             changed: BTreeSet::new(),
@@ -362,6 +365,7 @@ impl Agent {
         self.last_dump = Some(now);
         self.counts.dumps += 1;
         if !std::mem::replace(&mut self.dumped, true) {
+            self.routes_found = self.reconciler.stale_routes().1;
             self.plan_all();
         }
     }
@@ -458,19 +462,20 @@ impl Agent {
     fn adopt(&mut self, now: Instant) {
         let knows_all = self.dumped && self.listed && self.planning.is_none();
         if knows_all && !std::mem::replace(&mut self.adopted, true) {
+            let (_, before) = self.reconciler.stale_routes();
             self.reconciler.adopt_leftovers();
-            self.doubt_a_first_listing(now);
+            let (stale, after) = self.reconciler.stale_routes();
+            self.doubt_a_first_listing((stale, self.routes_found + after - before), now);
         }
     }
 
     /// A first listing that would take most routes away tells rather of a store
     /// that lost its leases than of nodes that all left meanwhile.
-    fn doubt_a_first_listing(&mut self, now: Instant) {
+    fn doubt_a_first_listing(&mut self, (stale, known): (usize, usize), now: Instant) {
         if self.local.backend == Backend::Bgp {
             // Routes come from peers, and what is stale waits for them.
             return;
         }
-        let (stale, known) = self.reconciler.stale_routes();
         let grace = self.grace.of(stale, known);
         if vanished::is_most(stale, known) && !grace.is_zero() {
             self.removals_wait = Some(now + grace);

@@ -37,10 +37,12 @@ impl Agent {
             self.reconciler.want(entry);
         }
         self.contested.clear();
-        // What other leases want no more must not be put meanwhile.
-        let step = match stale.is_empty() {
-            true => LEASES_AT_ONCE,
-            false => usize::MAX,
+        // What other leases want no more must not be put meanwhile, and what flannel left must be known as such.
+        let in_one_go = !stale.is_empty() || self.reconciler.has_leftovers();
+        let step = if in_one_go {
+            usize::MAX
+        } else {
+            LEASES_AT_ONCE
         };
         self.planning = Some(Planning {
             after: None,

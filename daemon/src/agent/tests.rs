@@ -680,6 +680,42 @@ fn is_put(change: &Change) -> bool {
 }
 
 #[test]
+fn a_first_listing_that_lacks_most_of_the_kernels_routes_is_doubted_however_many_new_ones_it_has() {
+    let mut world = many_world(FakeKernel::with_underlay("10.99.0.1/24"));
+    let changes = first_changes(&mut world, many().split_off(usize::from(MANY) - 100));
+    carry_out(&mut world, changes);
+    let mut world = many_world(world.kernel);
+    world.agent.grace = Grace(Duration::from_secs(60));
+    let mut others = many();
+    others.truncate(usize::from(MANY) - 100);
+    let changes = first_changes(&mut world, others);
+    carry_out(&mut world, changes);
+    assert_eq!(world.routes().len(), usize::from(MANY));
+    let doubt = |notice: &Notice| matches!(notice, Notice::MostAreStale { stale: 100, .. });
+    assert!(world.notices.iter().any(doubt), "{:?}", world.notices);
+}
+
+#[test]
+fn flannels_routes_are_taken_over_however_many_there_are() {
+    let mut world = many_world(FakeKernel::with_underlay("10.99.0.1/24"));
+    for lease in many() {
+        let key = RouteKey::with_default_metric(lease.block.v4().unwrap().into());
+        let hop = Hop {
+            gateway: lease.attrs.underlay_v4.unwrap().into(),
+            link: IfIndex(2),
+            onlink: false,
+        };
+        let (target, protocol) = (RouteTarget::Gateway(hop), 3);
+        let route = Route { target, protocol };
+        world.kernel.routes.insert(key, route);
+    }
+    let changes = first_changes(&mut world, many());
+    carry_out(&mut world, changes);
+    assert!(world.kernel.routes.values().all(|r| r.protocol == 84));
+    assert_eq!(world.agent.counts.refusals, 0);
+}
+
+#[test]
 fn the_kernel_has_work_before_all_leases_are_planned_for_and_then_has_them_all() {
     let mut world = many_world(FakeKernel::with_underlay("10.99.0.1/24"));
     let changes = first_changes(&mut world, many());

@@ -64,6 +64,12 @@ impl Reconciler {
         }
     }
 
+    /// Whether the kernel has routes that flannel may have left, and that nobody
+    /// has looked at yet.
+    pub fn has_leftovers(&self) -> bool {
+        !self.leftovers.is_empty()
+    }
+
     /// Takes in something that the kernel told of its own accord.
     pub fn observe(&mut self, notification: Notification) {
         self.all_nexthops_used = false;
