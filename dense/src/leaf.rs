@@ -11,6 +11,9 @@ impl Most {
     }
 }
 
+/// A leaf that is half full gets room for so many at least: each step moves all of it.
+const STEP: usize = 16;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Leaf<K, V> {
     pub(crate) keys: Vec<K>,
@@ -46,7 +49,7 @@ impl<K: Ord, V> Leaf<K, V> {
             // Doubling would leave a quarter of all memory unused.
             let more = match self.len() {
                 few if few < most / 2 => (few / 4).max(3),
-                many => (most / 4).min(most.saturating_sub(many)).max(1),
+                many => (many / 4).max(STEP).min(most.saturating_sub(many)).max(1),
             };
             self.keys.reserve_exact(more);
             self.values.reserve_exact(more);
@@ -62,8 +65,9 @@ impl<K: Ord, V> Leaf<K, V> {
     }
 
     /// Its second half. Both halves have room for some more.
-    pub(crate) fn split(&mut self, Most(most): Most) -> Leaf<K, V> {
-        let (half, room) = (self.len() / 2, most / 4 * 3);
+    pub(crate) fn split(&mut self) -> Leaf<K, V> {
+        let half = self.len() / 2;
+        let room = half + STEP;
         let (mut keys, mut values) = (Vec::with_capacity(room), Vec::with_capacity(room));
         keys.extend(self.keys.drain(half..));
         values.extend(self.values.drain(half..));

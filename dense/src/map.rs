@@ -102,7 +102,7 @@ impl<K: Ord + Clone, V> DenseMap<K, V> {
                 self.add_leaf(leaf + 1, Leaf::beginning(key, value, most));
             }
             Some(there) => {
-                let mut second = there.split(most);
+                let mut second = there.split();
                 match at.checked_sub(there.len()) {
                     Some(at) if at > 0 => second.insert(at, key, value, most),
                     _ => there.insert(at, key, value, most),

@@ -186,11 +186,14 @@ impl Local {
 
     /// Whether all that is usable of a block lies in the pools, and something is.
     pub(crate) fn has_in_pools(&self, block: &Block) -> bool {
-        let within = |network: IpNetwork| {
-            let pool = self.pools[usize::from(!network.is_ipv4())];
-            pool.is_some_and(|pool| contains(pool, network))
-        };
-        self.usable(block).next().is_some() && self.usable(block).all(within)
+        let mut usable = self.usable(block).peekable();
+        usable.peek().is_some() && usable.all(|network| self.has_in_pool(network))
+    }
+
+    /// Whether all of a network lies in the pool of its family.
+    pub(crate) fn has_in_pool(&self, network: IpNetwork) -> bool {
+        let pool = self.pools[usize::from(!network.is_ipv4())];
+        pool.is_some_and(|pool| contains(pool, network))
     }
 
     /// Whether this is the word that the own block is not, or not any more, this

@@ -64,10 +64,10 @@ impl Reconciler {
         }
     }
 
-    /// Whether the kernel has routes that flannel may have left, and that nobody
-    /// has looked at yet.
-    pub fn has_leftovers(&self) -> bool {
-        !self.leftovers.is_empty()
+    /// Routes that flannel or an admin may have left, and of which nobody knows
+    /// yet by whom.
+    pub fn leftovers(&self) -> impl Iterator<Item = &RouteKey> {
+        self.leftovers.iter().map(|(key, _)| key)
     }
 
     /// Takes in something that the kernel told of its own accord.
