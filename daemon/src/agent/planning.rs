@@ -38,14 +38,10 @@ impl Agent {
         }
         self.contested.clear();
         // What other leases want no more must not be put meanwhile, and what flannel left must be known as such.
-        let mut leftovers = self.reconciler.leftovers();
-        let in_one_go =
-            !stale.is_empty() || leftovers.any(|route| self.local.has_in_pool(route.prefix));
-        drop(leftovers);
-        let step = if in_one_go {
-            usize::MAX
-        } else {
-            LEASES_AT_ONCE
+        let may_be_flannels = |route: &RouteKey| self.local.has_in_pool(route.prefix);
+        let step = match stale.is_empty() && !self.reconciler.leftovers().any(may_be_flannels) {
+            true => LEASES_AT_ONCE,
+            false => usize::MAX,
         };
         self.planning = Some(Planning {
             after: None,

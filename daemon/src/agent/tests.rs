@@ -86,25 +86,25 @@ impl World {
     /// Does all that the agent asks for, until it asks for nothing now.
     fn drain(&mut self) {
         while let Some(output) = self.agent.poll_output(self.now) {
-            let input = match output {
-                Output::ReadLinks => {
-                    let (links, addresses) = self.kernel.links().unwrap();
-                    Input::Links(links, addresses)
-                }
-                Output::Dump(interest) => Input::Dump(self.kernel.dump(&interest).unwrap()),
-                Output::Apply(changes) => {
-                    let refusals = self.kernel.apply(&changes).unwrap();
-                    Input::Applied(changes, refusals)
-                }
-                Output::Nodes(_) => continue,
-                Output::Notice(notice) => {
-                    self.notices.push(notice);
-                    continue;
-                }
-                Output::Refused(_) => continue,
-            };
-            self.agent.handle(input, self.now);
+            self.carry_out(output);
         }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        let input = match output {
+            Output::ReadLinks => {
+                let (links, addresses) = self.kernel.links().unwrap();
+                Input::Links(links, addresses)
+            }
+            Output::Dump(interest) => Input::Dump(self.kernel.dump(&interest).unwrap()),
+            Output::Apply(changes) => {
+                let refusals = self.kernel.apply(&changes).unwrap();
+                Input::Applied(changes, refusals)
+            }
+            Output::Notice(notice) => return self.notices.push(notice),
+            Output::Nodes(_) | Output::Refused(_) => return,
+        };
+        self.agent.handle(input, self.now);
     }
 
     /// Lets the time pass that the agent waits for.
@@ -650,26 +650,18 @@ fn many_world(kernel: FakeKernel) -> World {
 fn first_changes(world: &mut World, leases: Vec<Lease>) -> Vec<Change> {
     world.agent.handle(Input::Leases(reset(leases)), world.now);
     loop {
-        let input = match world.agent.poll_output(world.now).unwrap() {
-            Output::ReadLinks => {
-                let (links, addresses) = world.kernel.links().unwrap();
-                Input::Links(links, addresses)
-            }
-            Output::Dump(interest) => Input::Dump(world.kernel.dump(&interest).unwrap()),
+        match world.agent.poll_output(world.now).unwrap() {
             Output::Apply(changes) => return changes,
-            other => panic!("{other:?}"),
-        };
-        world.agent.handle(input, world.now);
+            other => world.carry_out(other),
+        }
     }
 }
 
+/// Those, and all that is asked for after them.
 fn carry_out(world: &mut World, changes: Vec<Change>) {
-    let refusals = world.kernel.apply(&changes).unwrap();
-    assert_eq!(refusals, []);
-    world
-        .agent
-        .handle(Input::Applied(changes, refusals), world.now);
+    world.carry_out(Output::Apply(changes));
     world.drain();
+    assert_eq!(world.agent.counts.refusals, 0);
 }
 
 fn is_put(change: &Change) -> bool {
@@ -712,7 +704,6 @@ fn flannels_routes_are_taken_over_however_many_there_are() {
     let changes = first_changes(&mut world, many());
     carry_out(&mut world, changes);
     assert!(world.kernel.routes.values().all(|r| r.protocol == 84));
-    assert_eq!(world.agent.counts.refusals, 0);
 }
 
 #[test]
