@@ -12,7 +12,7 @@ const SETTLING: Duration = Duration::from_secs(5);
 /// What becomes of two connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is too early to tell.
+    /// It is too early to tell, or the peer's to say.
     KeepBoth,
     /// The one whose OPEN has just come goes.
     DropNew,
@@ -22,22 +22,31 @@ pub(super) enum Verdict {
     PeerRestarted,
 }
 
+/// The connection that was there when the OPEN of another came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Old {
+    /// How far it is.
+    pub(super) state: State,
+    /// Whether we have confirmed it: it may be up at the peer's end.
+    pub(super) confirmed: bool,
+    /// How long it has been up, if the peer may restart gracefully.
+    pub(super) restartable_up_for: Option<Duration>,
+}
+
 /// Judges when the OPEN of a new connection has come. `we_are_higher`: our identifier is. `direction`: who made the new one.
-/// `old`: how far the other is. `restartable_up_for`: how long the other has been up, if the peer may restart gracefully.
-pub(super) fn judge(
-    we_are_higher: bool,
-    direction: Direction,
-    old: State,
-    restartable_up_for: Option<Duration>,
-) -> Verdict {
+///
+/// By RFC 4271 the loser of two in OpenConfirm is dropped. One that we have confirmed may be up at the peer's end already, where
+/// the new one is dropped then; so the peer decides, who knows.
+pub(super) fn judge(we_are_higher: bool, direction: Direction, old: Old) -> Verdict {
     let new_is_by_the_higher = match direction {
         Direction::Active => we_are_higher,
         Direction::Passive => !we_are_higher,
     };
-    match (old, restartable_up_for) {
+    match (old.state, old.restartable_up_for) {
         (State::OpenSent | State::Closed, _) => Verdict::KeepBoth,
-        (State::OpenConfirm, _) if new_is_by_the_higher => Verdict::DropOld,
-        (State::OpenConfirm, _) => Verdict::DropNew,
+        (State::OpenConfirm, _) if !new_is_by_the_higher => Verdict::DropNew,
+        (State::OpenConfirm, _) if old.confirmed => Verdict::KeepBoth,
+        (State::OpenConfirm, _) => Verdict::DropOld,
         (State::Established, Some(up_for)) if up_for >= SETTLING => Verdict::PeerRestarted,
         (State::Established, _) => Verdict::DropNew,
     }
@@ -47,6 +56,14 @@ pub(super) fn judge(
 mod tests {
     use super::*;
 
+    fn old(state: State, confirmed: bool, restartable_up_for: Option<Duration>) -> Old {
+        Old {
+            state,
+            confirmed,
+            restartable_up_for,
+        }
+    }
+
     #[test]
     fn the_connection_that_the_higher_identifier_made_is_kept() {
         for (higher, direction, expected) in [
@@ -55,13 +72,29 @@ mod tests {
             (false, Direction::Active, Verdict::DropNew),
             (false, Direction::Passive, Verdict::DropOld),
         ] {
-            assert_eq!(judge(higher, direction, State::OpenConfirm, None), expected);
+            let unconfirmed = old(State::OpenConfirm, false, None);
+            assert_eq!(judge(higher, direction, unconfirmed), expected);
         }
     }
 
     #[test]
+    fn what_may_be_up_at_the_other_end_is_the_peers_to_drop() {
+        let confirmed = old(State::OpenConfirm, true, None);
+        let verdict = judge(true, Direction::Active, confirmed);
+        assert_eq!(verdict, Verdict::KeepBoth);
+        let verdict = judge(true, Direction::Passive, confirmed);
+        assert_eq!(verdict, Verdict::DropNew);
+    }
+
+    #[test]
     fn an_open_session_is_kept_unless_the_peer_may_have_restarted() {
-        let judge = |up_for| judge(true, Direction::Passive, State::Established, up_for);
+        let judge = |up_for| {
+            judge(
+                true,
+                Direction::Passive,
+                old(State::Established, true, up_for),
+            )
+        };
         assert_eq!(judge(None), Verdict::DropNew);
         assert_eq!(judge(Some(Duration::from_secs(1))), Verdict::DropNew);
         assert_eq!(judge(Some(Duration::from_secs(60))), Verdict::PeerRestarted);
@@ -69,9 +102,7 @@ mod tests {
 
     #[test]
     fn nothing_is_decided_before_both_opens_are_there() {
-        assert_eq!(
-            judge(true, Direction::Active, State::OpenSent, None),
-            Verdict::KeepBoth
-        );
+        let waiting = old(State::OpenSent, false, None);
+        assert_eq!(judge(true, Direction::Active, waiting), Verdict::KeepBoth);
     }
 }

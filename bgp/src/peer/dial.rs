@@ -74,6 +74,13 @@ impl Dial {
         self.state = State::At(time);
     }
 
+    /// Not before that time.
+    pub(super) fn postpone(&mut self, time: Instant) {
+        if let State::At(at) = &mut self.state {
+            *at = time.max(*at);
+        }
+    }
+
     /// An attempt or a session is over; `lived` is how long it was Established.
     pub(super) fn again(&mut self, lived: Duration, now: Instant) {
         self.failures = if lived >= LONG_LIVED {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use collision::{Verdict, judge};
+use collision::{Old, Verdict, judge};
 use dial::Dial;
 pub use dial::Jitter;
 
@@ -18,6 +18,13 @@ use crate::wire::{Cease, Notification, Refresh, Update, encode_notification};
 
 #[cfg(test)]
 mod tests;
+
+/// Who has just connected to us speaks soon, and we do not connect as well meanwhile: a second connection that comes when the
+/// first is up looks like a restart (RFC 4724 section 4.2).
+const EXPECTED: Duration = Duration::from_secs(5);
+
+/// An OPEN comes in milliseconds where there is somebody.
+const UNDECIDED: Duration = Duration::from_secs(1);
 
 /// A TCP connection, as the driver numbers it. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +106,8 @@ enum Held {
 struct Link {
     connection: Connection,
     session: Session,
+    /// When it is confirmed at the latest although another connection is undecided.
+    confirm_by: Option<Instant>,
     up_since: Option<Instant>,
 }
 
@@ -107,6 +116,8 @@ struct Link {
 pub struct Peer {
     terms: Terms,
     passive: bool,
+    /// How long a connection waits for another one to be decided on.
+    patience: Duration,
     held: Held,
     dial: Dial,
     links: Vec<Link>,
@@ -119,6 +130,7 @@ impl Peer {
         Peer {
             terms,
             passive,
+            patience: UNDECIDED,
             held: Held::Shut,
             dial: Dial::new(jitter),
             links: Vec::new(),
@@ -222,14 +234,18 @@ impl Peer {
         }
         if self.is_held_at(now) {
             self.turn_away(connection.conn, Cease::Rejected);
-        } else if connection.direction == Direction::Active && self.up().is_some() {
+        } else if connection.direction == Direction::Active && self.is_settled() {
             self.outputs.push_back(Output::Close(connection.conn));
         } else {
+            if connection.direction == Direction::Passive {
+                self.dial.postpone(now + EXPECTED);
+            }
             self.replace_stuck(connection.direction, now);
             let session = Session::new(self.terms.clone(), now);
             self.links.push(Link {
                 connection,
                 session,
+                confirm_by: None,
                 up_since: None,
             });
             self.pump(now);
@@ -241,16 +257,19 @@ impl Peer {
         if self.dial.is_connecting() {
             self.dial.off();
             self.dial_again(Duration::ZERO, now);
+            self.pump(now);
         }
     }
 
     /// Something happened to one of the connections. What is about another is ignored: it is closed already.
     pub fn handle_input(&mut self, conn: ConnId, input: session::Input<'_>, now: Instant) {
+        let alone = self.links.len() == 1 && !self.dial.is_connecting();
         if let Some(link) = self
             .links
             .iter_mut()
             .find(|link| link.connection.conn == conn)
         {
+            link.session.set_alone(alone);
             link.session.handle_input(input, now);
             self.pump(now);
         }
@@ -272,8 +291,8 @@ impl Peer {
         let links = self
             .links
             .iter()
-            .filter_map(|link| link.session.poll_timeout());
-        links.chain(self.dial.poll_timeout()).min()
+            .flat_map(|link| [link.session.poll_timeout(), link.confirm_by]);
+        links.chain([self.dial.poll_timeout()]).flatten().min()
     }
 
     /// The next thing to do; to be drained to `None` after each call.
@@ -283,6 +302,12 @@ impl Peer {
 
     fn up(&self) -> Option<&Link> {
         self.links.iter().find(|link| link.up_since.is_some())
+    }
+
+    /// Whether a connection is up, at the peer's end at least.
+    fn is_settled(&self) -> bool {
+        let mut links = self.links.iter();
+        links.any(|link| link.session.is_confirmed())
     }
 
     fn is_held_at(&mut self, now: Instant) -> bool {
@@ -318,8 +343,39 @@ impl Peer {
         }
     }
 
-    /// Passes on what the sessions say, until none has anything more to say.
+    /// Passes on what the sessions say, until none has anything more to say and all that may be confirmed are.
     fn pump(&mut self, now: Instant) {
+        self.pass_all_on(now);
+        while let Some(at) = self
+            .links
+            .iter()
+            .position(|link| self.is_decided(link, now))
+        {
+            self.confirm(at, now);
+            self.pass_all_on(now);
+        }
+    }
+
+    /// Whether a connection that waits need not wait any longer: there is no other one that may be kept instead, or it was too
+    /// long. Were it confirmed before, it could be up at the peer's end when it has to go.
+    fn is_decided(&self, link: &Link, now: Instant) -> bool {
+        let alone = self.links.len() == 1 && !self.dial.is_connecting();
+        link.confirm_by.is_some_and(|by| alone || by <= now)
+    }
+
+    fn confirm(&mut self, at: usize, now: Instant) {
+        let kept = self.links[at].connection.conn;
+        for link in &mut self.links {
+            if link.connection.conn == kept {
+                link.confirm_by = None;
+                link.session.confirm(now);
+            } else if link.session.state() == State::OpenConfirm {
+                link.session.lose(now);
+            }
+        }
+    }
+
+    fn pass_all_on(&mut self, now: Instant) {
         let mut at = 0;
         while at < self.links.len() {
             match self.links[at].session.poll_output() {
@@ -339,7 +395,11 @@ impl Peer {
             session::Output::Send(bytes) => {
                 self.outputs.push_back(Output::Send(connection.conn, bytes))
             }
-            session::Output::Opened(agreed) => self.resolve_collision(at, &agreed, now),
+            session::Output::Opened(agreed) => {
+                let confirmed = self.links[at].session.is_confirmed();
+                self.links[at].confirm_by = (!confirmed).then(|| now + self.patience);
+                self.resolve_collision(at, &agreed, now);
+            }
             session::Output::Established => self.come_up(at, now),
             session::Output::Update(update) => self.outputs.push_back(Output::Update(update)),
             session::Output::Refresh(refresh) => self.outputs.push_back(Output::Refresh(refresh)),
@@ -377,20 +437,20 @@ impl Peer {
             .iter()
             .position(|l| l.connection.conn != self.links[at].connection.conn);
         let Some(other) = other else { return };
-        let up_for = self.links[other]
-            .up_since
-            .map(|since| now.duration_since(since));
-        let state = self.links[other].session.state();
-        let restartable = self.links[other]
+        let other_link = &self.links[other];
+        let restartable = other_link
             .session
             .agreed()
-            .is_some_and(|a| a.graceful_restart.is_some());
-        match judge(
-            ours > theirs,
-            direction,
-            state,
-            up_for.filter(|_| restartable),
-        ) {
+            .is_some_and(|agreed| agreed.graceful_restart.is_some());
+        let old = Old {
+            state: other_link.session.state(),
+            confirmed: other_link.session.is_confirmed(),
+            restartable_up_for: other_link
+                .up_since
+                .filter(|_| restartable)
+                .map(|since| now.duration_since(since)),
+        };
+        match judge(ours > theirs, direction, old) {
             Verdict::KeepBoth => (),
             Verdict::DropNew => self.links[at].session.lose(now),
             Verdict::DropOld => self.links[other].session.lose(now),

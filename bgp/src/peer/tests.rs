@@ -35,8 +35,10 @@ fn started(local: u32, peer: u32, passive: bool, now: Instant) -> Peer {
 struct Pair {
     now: Instant,
     ends: [Peer; 2],
-    /// Connections: who made it, and whether it is still there at each end.
+    /// Connections: who made it.
     made_by: Vec<usize>,
+    /// How many attempts to connect came to nothing at each end.
+    failed: [usize; 2],
     told: [Vec<Output>; 2],
 }
 
@@ -51,6 +53,7 @@ impl Pair {
             now,
             ends,
             made_by: Vec::new(),
+            failed: [0; 2],
             told: [Vec::new(), Vec::new()],
         }
     }
@@ -58,34 +61,37 @@ impl Pair {
     fn connect(&mut self, by: usize) -> ConnId {
         let conn = ConnId(self.made_by.len() as u64);
         self.made_by.push(by);
-        for end in [by, 1 - by] {
-            let direction = if end == by {
-                Direction::Active
-            } else {
-                Direction::Passive
-            };
-            let address = |n| SocketAddr::from(([10, 99, 0, n], 179));
-            let (local, remote) = (address(end as u8 + 1), address(2 - end as u8));
-            self.ends[end].connected(
-                Connection {
-                    conn,
-                    direction,
-                    local,
-                    remote,
-                },
-                self.now,
-            );
-        }
+        self.is_connected(by, conn);
+        self.is_connected(1 - by, conn);
         conn
     }
 
-    /// Delivers everything until both are quiet.
+    /// One end hears of a connection.
+    fn is_connected(&mut self, end: usize, conn: ConnId) {
+        let direction = if self.made_by[conn.0 as usize] == end {
+            Direction::Active
+        } else {
+            Direction::Passive
+        };
+        let address = |n| SocketAddr::from(([10, 99, 0, n], 179));
+        let (local, remote) = (address(end as u8 + 1), address(2 - end as u8));
+        let connection = Connection {
+            conn,
+            direction,
+            local,
+            remote,
+        };
+        self.ends[end].connected(connection, self.now);
+    }
+
+    /// Delivers everything until both are quiet. Attempts to connect come to nothing, but for those that a test made.
     fn settle(&mut self) {
         let mut quiet = 0;
         while quiet < 2 {
             quiet = 0;
             for end in 0..2 {
                 match self.ends[end].poll_output() {
+                    None if self.give_up_connecting(end) => (),
                     None => quiet += 1,
                     Some(output) => self.deliver(end, output),
                 }
@@ -93,8 +99,23 @@ impl Pair {
         }
     }
 
-    /// The same, but on each connection and in each direction messages overtake those on others.
-    fn settle_shuffled(&mut self, dice: &mut Jitter) {
+    fn give_up_connecting(&mut self, end: usize) -> bool {
+        let asked = |output: &&Output| **output == Output::Connect;
+        let asked = self.told[end].iter().filter(asked).count();
+        let made = self.made_by.iter().filter(|by| **by == end).count();
+        let waits = asked > made + self.failed[end];
+        if waits {
+            self.failed[end] += 1;
+            self.ends[end].connect_failed(self.now);
+        }
+        waits
+    }
+
+    /// The same, but on each connection and in each direction messages overtake those on others, those in `connects` connect when
+    /// it falls to them, and the other ends hear of it later.
+    fn settle_shuffled(&mut self, connects: &[usize], dice: &mut Jitter) {
+        let mut connects = connects.to_vec();
+        let mut unknown: Vec<ConnId> = Vec::new();
         let mut wires: Vec<((usize, ConnId), VecDeque<Output>)> = Vec::new();
         loop {
             for end in 0..2 {
@@ -113,14 +134,30 @@ impl Pair {
                 }
             }
             wires.retain(|(_, queue)| !queue.is_empty());
-            if wires.is_empty() {
+            let whole = wires.len() + connects.len() + unknown.len();
+            if whole == 0 {
                 return;
             }
             let spread = dice.shorten(Duration::from_nanos(4_000)).as_nanos() as usize;
-            let at = spread % wires.len();
-            let end = wires[at].0.0;
-            if let Some(output) = wires[at].1.pop_front() {
-                self.deliver(end, output);
+            let at = spread % whole;
+            if let Some(((end, conn), queue)) = wires.get_mut(at) {
+                let (end, conn) = (*end, *conn);
+                if unknown.contains(&conn) {
+                    continue;
+                }
+                if let Some(output) = queue.pop_front() {
+                    self.deliver(end, output);
+                }
+            } else if let Some(at) = (at - wires.len()).checked_sub(connects.len()) {
+                let conn = unknown.remove(at);
+                let by = self.made_by[conn.0 as usize];
+                self.is_connected(1 - by, conn);
+            } else {
+                let by = connects.remove(at - wires.len());
+                let conn = ConnId(self.made_by.len() as u64);
+                self.made_by.push(by);
+                self.is_connected(by, conn);
+                unknown.push(conn);
             }
         }
     }
@@ -323,28 +360,110 @@ fn a_reset_connects_again_at_once() {
     assert_eq!(pair.ends[0].poll_timeout(), Some(pair.now));
 }
 
-/// RFC 4271 keeps a session that is up, and its loser's rule counts before that: where messages cross badly, each end can drop
-/// the one that the other keeps. Then both try again.
-#[test]
-fn both_ends_agree_in_the_end_whatever_the_order_in_which_messages_arrive() {
+fn is_up(pair: &Pair) -> bool {
+    let up = Some(State::Established);
+    pair.ends.iter().all(|end| end.state() == up)
+}
+
+/// Both connect at once, again and again until they agree; how often that took more than once.
+fn agree(mut pair: Pair, seed: u64) -> (Pair, usize) {
+    let mut dice = Jitter::new(seed);
+    pair.settle_shuffled(&[0, 1], &mut dice);
     let mut crossed = 0;
-    for seed in 0..500 {
-        let mut pair = Pair::new([false, false]);
-        let mut dice = Jitter::new(seed);
-        pair.connect(0);
-        pair.connect(1);
-        pair.settle_shuffled(&mut dice);
-        let is_up = |pair: &Pair, end: usize| pair.ends[end].state() == Some(State::Established);
-        for _ in 0..20 {
-            if is_up(&pair, 0) && is_up(&pair, 1) {
-                break;
-            }
-            crossed += 1;
-            pair.reconnect();
-            pair.settle_shuffled(&mut dice);
-        }
-        assert!(is_up(&pair, 0) && is_up(&pair, 1), "seed {seed}");
-        assert_eq!(pair.ups(0).last(), pair.ups(1).last(), "seed {seed}");
+    while !is_up(&pair) {
+        crossed += 1;
+        assert!(crossed < 20, "seed {seed}");
+        pair.reconnect();
+        pair.settle_shuffled(&[], &mut dice);
     }
-    assert!(crossed < 250, "{crossed} of 500");
+    assert_eq!(pair.ups(0).last(), pair.ups(1).last(), "seed {seed}");
+    (pair, crossed)
+}
+
+#[test]
+fn both_ends_agree_at_once_whatever_the_order_in_which_messages_arrive() {
+    for seed in 0..1_000 {
+        let (pair, crossed) = agree(Pair::new([false, false]), seed);
+        assert_eq!((pair.downs(0), pair.downs(1)), (0, 0), "seed {seed}");
+        assert_eq!(crossed, 0, "seed {seed}");
+    }
+}
+
+/// Others confirm each OPEN at once (RFC 4271 section 6.8). What is up at their end must not be ended: those that restart would
+/// take it for the end of their graceful restart, and their kernel's routes away.
+#[test]
+fn a_session_that_is_up_at_the_end_of_one_that_does_not_wait_is_never_dropped() {
+    let mut crossed = 0;
+    for seed in 0..2_000 {
+        let mut pair = Pair::new([false, false]);
+        let hasty = (seed % 2) as usize;
+        pair.ends[hasty].patience = Duration::ZERO;
+        let (pair, times) = agree(pair, seed);
+        assert_eq!(pair.downs(hasty), 0, "seed {seed}");
+        crossed += times;
+    }
+    assert!(crossed < 100, "{crossed} of 2,000");
+}
+
+fn kinds_sent(peer: &mut Peer) -> Vec<(u64, u8)> {
+    let outputs = std::iter::from_fn(|| peer.poll_output());
+    let sent = outputs.filter_map(|output| match output {
+        Output::Send(conn, bytes) => Some((conn.0, bytes[18])),
+        _ => None,
+    });
+    sent.collect()
+}
+
+const OPEN: u8 = 1;
+const KEEPALIVE: u8 = 4;
+const NOTIFICATION: u8 = 3;
+
+fn open_of(asn: u32, peer: u32) -> Vec<u8> {
+    crate::wire::encode_open(&terms(asn, peer).open())
+}
+
+#[test]
+fn a_connection_is_not_confirmed_while_another_one_may_be_kept_instead() {
+    let mut pair = Pair::new([false, false]);
+    let (ours, theirs) = (pair.connect(0), pair.connect(1));
+    let (now, peer) = (pair.now, &mut pair.ends[0]);
+    assert_eq!(kinds_sent(peer), [(0, OPEN), (1, OPEN)]);
+    peer.handle_input(ours, Input::Bytes(&open_of(2, 1)), now);
+    assert_eq!(kinds_sent(peer), []);
+    peer.handle_input(theirs, Input::Bytes(&open_of(2, 1)), now);
+    assert_eq!(kinds_sent(peer), [(0, NOTIFICATION), (1, KEEPALIVE)]);
+}
+
+#[test]
+fn a_connection_waits_for_our_own_attempt_to_connect_and_at_most_a_second() {
+    for answered in [true, false] {
+        let mut pair = Pair::new([false, false]);
+        let theirs = pair.connect(1);
+        let (now, peer) = (pair.now, &mut pair.ends[0]);
+        assert_eq!(kinds_sent(peer), [(0, OPEN)]);
+        peer.handle_input(theirs, Input::Bytes(&open_of(2, 1)), now);
+        assert_eq!(kinds_sent(peer), []);
+        if answered {
+            peer.connect_failed(now);
+        } else {
+            assert_eq!(peer.poll_timeout(), Some(now + UNDECIDED));
+            peer.handle_timeout(now + UNDECIDED);
+        }
+        assert_eq!(kinds_sent(peer), [(0, KEEPALIVE)]);
+    }
+}
+
+#[test]
+fn who_has_just_connected_is_not_connected_to() {
+    let now = start();
+    let mut peer = started(1, 2, false, now);
+    peer.connect_failed(now);
+    let mut pair = Pair::new([false, false]);
+    pair.ends[0] = peer;
+    pair.connect(1);
+    let due = pair.ends[0].poll_timeout().unwrap();
+    assert_eq!(due, pair.now + EXPECTED);
+    pair.ends[0].handle_timeout(due);
+    let mut outputs = std::iter::from_fn(|| pair.ends[0].poll_output());
+    assert!(outputs.any(|output| output == Output::Connect));
 }

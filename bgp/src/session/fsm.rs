@@ -15,7 +15,7 @@ use crate::wire::{Kind, Notification};
 pub enum State {
     /// Connected; our OPEN is on its way, theirs has not come.
     OpenSent,
-    /// Their OPEN suits us; their KEEPALIVE has not come.
+    /// Their OPEN suits us; their KEEPALIVE has not come, or ours waits until it is clear that this connection is kept.
     OpenConfirm,
     /// Routes are exchanged.
     Established,
@@ -45,7 +45,7 @@ pub(crate) enum Reaction {
     Ignore,
     /// Compare their OPEN with what we offer.
     Negotiate,
-    /// The session is up.
+    /// The session is up, once our KEEPALIVE is out as well.
     Establish,
     /// Note that the peer lives.
     Hear,

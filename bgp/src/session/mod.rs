@@ -39,7 +39,7 @@ pub enum Input<'a> {
 pub enum Output {
     /// Send this.
     Send(Bytes),
-    /// The peer's OPEN suits us. What follows assumes that this session wins if there are two.
+    /// The peer's OPEN suits us. A session that is not alone waits for [`Session::confirm`].
     Opened(Agreed),
     /// Routes may be exchanged.
     Established,
@@ -70,6 +70,11 @@ pub struct Session {
     state: State,
     terms: Terms,
     agreed: Option<Agreed>,
+    alone: bool,
+    /// Whether our KEEPALIVE has answered their OPEN.
+    confirmed: bool,
+    /// Whether their KEEPALIVE has answered our OPEN.
+    heard: bool,
     /// What has come and is not a whole message yet.
     inbox: Vec<u8>,
     outputs: VecDeque<Output>,
@@ -86,6 +91,9 @@ impl Session {
             state: State::OpenSent,
             terms,
             agreed: None,
+            alone: true,
+            confirmed: false,
+            heard: false,
             inbox: Vec::new(),
             outputs: VecDeque::new(),
             hold_until: Some(now + OPEN_WAIT),
@@ -107,6 +115,16 @@ impl Session {
         self.agreed.as_ref()
     }
 
+    /// Whether it confirms an OPEN that suits us by itself, as there is no other connection to the same peer. So it is at first.
+    pub fn set_alone(&mut self, alone: bool) {
+        self.alone = alone;
+    }
+
+    /// Whether we have told the peer that its OPEN suits us: from here on the session may be up at its end.
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
     /// What we offered.
     pub fn terms(&self) -> &Terms {
         &self.terms
@@ -123,6 +141,16 @@ impl Session {
             Input::Bytes(bytes) => self.receive(bytes, now),
             Input::Sent(octets) => self.note_sent(octets, now),
             Input::Closed => self.apply(Stimulus::Lost, now),
+        }
+    }
+
+    /// Tells the peer that its OPEN suits us (with a KEEPALIVE, RFC 4271 section 8.2.2). Once; before its OPEN it does nothing.
+    pub fn confirm(&mut self, now: Instant) {
+        if self.state == State::OpenConfirm && !self.confirmed {
+            self.confirmed = true;
+            self.send(encode_keepalive().into(), now);
+            self.schedule_keepalive(now);
+            self.establish();
         }
     }
 
@@ -144,7 +172,7 @@ impl Session {
     }
 
     /// Ends the session as the loser of two. What it wanted to say or tell is dropped, but for its end if that has come
-    /// already: a KEEPALIVE would make the peer believe that this one is up.
+    /// already.
     pub fn lose(&mut self, now: Instant) {
         self.outputs
             .retain(|output| matches!(output, Output::Ended(_)));
@@ -263,8 +291,8 @@ impl Session {
         match (message, reaction) {
             (Message::Open(open), Reaction::Negotiate) => self.negotiate(&open, now),
             (Message::Keepalive, Reaction::Establish) => {
-                self.state = State::Established;
-                self.outputs.push_back(Output::Established);
+                self.heard = true;
+                self.establish();
             }
             (Message::Update(update), Reaction::Deliver) => {
                 self.outputs.push_back(Output::Update(update))
@@ -283,11 +311,19 @@ impl Session {
                 self.state = State::OpenConfirm;
                 self.outputs.push_back(Output::Opened(agreed.clone()));
                 self.agreed = Some(agreed);
-                self.send(encode_keepalive().into(), now);
                 self.hear(now);
-                self.schedule_keepalive(now);
+                if self.alone {
+                    self.confirm(now);
+                }
             }
             Err(why) => self.stop(why, now),
+        }
+    }
+
+    fn establish(&mut self) {
+        if self.confirmed && self.heard {
+            self.state = State::Established;
+            self.outputs.push_back(Output::Established);
         }
     }
 

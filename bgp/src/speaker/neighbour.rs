@@ -181,6 +181,8 @@ pub(super) fn keep_time(cause: &Cause, agreed: &Agreed, longest: Duration) -> Op
     let theirs = agreed.graceful_restart?;
     let keeps = match cause {
         Cause::Lost => true,
+        // It lives, and has another connection to us.
+        Cause::TheySaid(why) if why.is_collision() => true,
         // What we end because its routes are not wanted is not kept.
         Cause::WeSaid(why) if why.code == 6 => {
             agreed.notification && matches!(why.subcode, 4 | 6 | 7)
@@ -195,3 +197,45 @@ pub(super) fn keep_time(cause: &Cause, agreed: &Agreed, longest: Duration) -> Op
 
 /// The identifier of a peer that has not said it yet.
 pub(super) const UNKNOWN_ID: RouterId = RouterId(std::net::Ipv4Addr::UNSPECIFIED);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::Families;
+    use crate::ident::Asn;
+
+    /// What a peer without the N-bit agrees on.
+    fn agreed() -> Agreed {
+        let restart = GracefulRestart {
+            restart_time: 120,
+            families: Families::BOTH,
+            forwarding: Families::BOTH,
+            ..GracefulRestart::default()
+        };
+        let terms = |asn| Terms {
+            local_asn: Asn(asn),
+            peer_asn: Asn(3 - asn),
+            router_id: RouterId::from_bits(asn),
+            hold_time: 90,
+            families: Families::BOTH,
+            enforce_first_as: true,
+            graceful_restart: Some(restart),
+        };
+        terms(1).agree(&terms(2).open()).unwrap()
+    }
+
+    #[test]
+    fn routes_are_kept_when_the_peer_keeps_another_connection_and_not_when_it_ends_for_another_reason()
+     {
+        let kept = |why| {
+            keep_time(
+                &Cause::TheySaid(Notification::cease(why)),
+                &agreed(),
+                Duration::from_secs(600),
+            )
+        };
+        assert_eq!(kept(Cease::Collision), Some(Duration::from_secs(120)));
+        assert_eq!(kept(Cease::Reset), None);
+        assert_eq!(kept(Cease::Shutdown), None);
+    }
+}

@@ -96,6 +96,11 @@ impl Notification {
         (self.code, self.subcode) == (6, Cease::HardReset as u8)
     }
 
+    /// Whether it ends one connection because another one to the same speaker is kept (RFC 4271 section 6.8).
+    pub fn is_collision(&self) -> bool {
+        (self.code, self.subcode) == (6, Cease::Collision as u8)
+    }
+
     /// The operator's text of an Administrative Shutdown or Reset, also inside of a Hard Reset. Octets that are no UTF-8
     /// are replaced, control characters left out.
     pub fn text(&self) -> Option<String> {

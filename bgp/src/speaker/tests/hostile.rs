@@ -24,7 +24,12 @@ const CONN: ConnId = ConnId(1);
 )]
 fn speaker() -> (Speaker, Instant) {
     let now = Instant::now();
-    let mut speaker = Speaker::new(config(1, 65001, &[(2, 65002)]), false, 1, now);
+    let mut config = config(1, 65001, &[(2, 65002)]);
+    config
+        .peers
+        .values_mut()
+        .for_each(|peer| peer.passive = true);
+    let mut speaker = Speaker::new(config, false, 1, now);
     let end = |n| SocketAddr::from((address(n), 179));
     speaker.handle_input(
         Input::Accepted {
