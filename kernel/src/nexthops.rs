@@ -44,7 +44,7 @@ impl Nexthops {
         if let Some(id) = self.hops.get(&name) {
             return *id;
         }
-        let id = self.object(&octets(name.0), hop, taken);
+        let id = self.object(number(name.0), hop, taken);
         self.hops.insert(name, id);
         id
     }
@@ -61,8 +61,8 @@ impl Nexthops {
             group.members = members;
             return group.id;
         }
-        let seed: Vec<u8> = members.iter().flat_map(|id| id.0.to_be_bytes()).collect();
-        let id = self.object(&seed, &Nexthop::Group(members.as_slice().into()), taken);
+        let seed = hash(members.iter().flat_map(|id| id.0.to_be_bytes()));
+        let id = self.object(seed, &Nexthop::Group(members.as_slice().into()), taken);
         self.groups.insert(name, Group { id, members });
         id
     }
@@ -114,11 +114,10 @@ impl Nexthops {
     /// get anyway; else a free id.
     fn object(
         &mut self,
-        seed: &[u8],
+        start: u32,
         holds: &Nexthop,
         taken: impl Fn(&NexthopId) -> bool,
     ) -> NexthopId {
-        let start = hash(seed);
         let usual = NexthopId(FIRST_ID + start % IDS);
         let orphan = self.orphans.get_mut(holds).and_then(|ids| {
             let usual = ids.take(&usual);
@@ -134,20 +133,27 @@ impl Nexthops {
     }
 }
 
-fn octets(ip: IpAddr) -> [u8; 16] {
-    let mut octets = [0; 16];
-    match ip {
-        IpAddr::V4(ip) => octets[..4].copy_from_slice(&ip.octets()),
-        IpAddr::V6(ip) => octets = ip.octets(),
-    }
-    octets
+/// Where the id of a hop is looked for: the same name has the same id on every
+/// run, so that a listing of nexthops reads the same after a restart. Addresses
+/// that follow each other, of nodes or of blocks, have ids that do: the kernel's
+/// tree of nexthops (`insert_nexthop`) and our own tables grow at their end.
+fn number(ip: IpAddr) -> u32 {
+    let ip: u128 = match ip {
+        IpAddr::V4(ip) => ip.to_bits().into(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    };
+    // Of IPv6 blocks the upper half differs, of IPv6 nodes the lower one.
+    let (upper, lower) = ((ip >> 64) as u64, ip as u64);
+    let ids = u64::from(IDS);
+    let rest = [upper / ids, lower / ids].map(u64::to_be_bytes);
+    let within = (upper % ids + lower % ids) as u32;
+    hash(rest.into_iter().flatten()).wrapping_add(within)
 }
 
-/// FNV-1a: the same name has the same id on every run, so that a listing of
-/// nexthops reads the same after a restart.
-fn hash(seed: &[u8]) -> u32 {
-    seed.iter().fold(0x811c_9dc5_u32, |h, b| {
-        (h ^ u32::from(*b)).wrapping_mul(0x0100_0193)
+/// FNV-1a.
+fn hash(seed: impl Iterator<Item = u8>) -> u32 {
+    seed.fold(0x811c_9dc5_u32, |h, b| {
+        (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
     })
 }
 
@@ -203,6 +209,30 @@ mod tests {
     fn the_same_name_has_the_same_id_on_every_run() {
         let id = |_| Nexthops::default().assign(name(9), &hop(9), |_| false);
         assert_eq!(id(1), id(2));
+    }
+
+    #[test]
+    fn names_that_follow_each_other_have_ids_that_do() {
+        for (first, second) in [
+            ("10.244.7.0", "10.244.8.0"),
+            ("192.168.0.255", "192.168.1.0"),
+            ("fd00:244:0:7::", "fd00:244:0:8::"),
+            ("fd99::1", "fd99::2"),
+        ] {
+            let id = |ip: &str| {
+                let name = HopName(ip.parse().unwrap());
+                Nexthops::default().assign(name, &hop(9), |_| false)
+            };
+            assert!(id(first) < id(second), "{first} {second}");
+        }
+        let names = (0..=255).flat_map(|n| {
+            [
+                IpAddr::from([10, 0, 0, n]),
+                IpAddr::from([0xfd99, 0, 0, 0, 0, 0, 0, n.into()]),
+            ]
+        });
+        let ids: BTreeSet<u32> = names.map(number).collect();
+        assert_eq!(ids.len(), 512);
     }
 
     #[test]
