@@ -86,6 +86,22 @@ pub async fn acquire<S: LeaseStore>(
     listing: Listing,
     random: &mut (dyn FnMut() -> u64 + Send),
 ) -> Result<Acquired, AcquireError> {
+    let (acquired, ()) = acquire_while(store, claimant, listing, random, &mut |_, _| ()).await?;
+    Ok(acquired)
+}
+
+/// All leases that are known, by reference.
+pub type Leases<'a> = dyn Iterator<Item = &'a Lease> + 'a;
+
+/// The same, with something to do meanwhile: `chosen` is called with each block that is tried and all leases that are known,
+/// while the store is asked for it. What it made of the one that became ours is returned.
+pub async fn acquire_while<S: LeaseStore, T: Send>(
+    store: &S,
+    claimant: &Claimant<'_>,
+    listing: Listing,
+    random: &mut (dyn FnMut() -> u64 + Send),
+    chosen: &mut (dyn FnMut(Block, &mut Leases<'_>) -> T + Send),
+) -> Result<(Acquired, T), AcquireError> {
     let mut attempt = Attempt::new(store, claimant, listing);
     for _ in 0..ATTEMPTS {
         let decision = match attempt.decide(random).await {
@@ -95,8 +111,16 @@ pub async fn acquire<S: LeaseStore>(
             }
             decision => decision?,
         };
-        match attempt.take(decision.step).await? {
-            Outcome::Ours(lease, how) => return Ok(attempt.end(lease, how, decision.unfit)),
+        let block = decision.step.block();
+        let (outcome, made) = tokio::join!(attempt.take(decision.step), async {
+            // The question is on its way first.
+            tokio::task::yield_now().await;
+            chosen(block, &mut attempt.known.readable())
+        });
+        match outcome? {
+            Outcome::Ours(lease, how) => {
+                return Ok((attempt.end(lease, how, decision.unfit), made));
+            }
             Outcome::Taken(by) => attempt.learn(by).await?,
             Outcome::Lost(block) => {
                 attempt.identity.wish = Some(block);
@@ -138,6 +162,20 @@ struct Attempt<'a, S> {
     /// Whether a race was lost since the listing: blocks may have become free as well.
     is_stale: bool,
     losses: u32,
+}
+
+const ANSWERED: &str = "`Attempt::decide` answers every question";
+
+impl Step {
+    /// What the node will have.
+    fn block(&self) -> Block {
+        match self {
+            Step::Keep(lease) => lease.block,
+            Step::Extend { to, .. } => *to,
+            Step::Claim(block) => *block,
+            Step::Ask(_) => unreachable!("{ANSWERED}"),
+        }
+    }
 }
 
 enum Outcome {
@@ -196,7 +234,7 @@ impl<'a, S: LeaseStore> Attempt<'a, S> {
                     Replace::Lost => Outcome::Lost(from.block),
                 })
             }
-            Step::Ask(_) => unreachable!("`Attempt::decide` answers every question"),
+            Step::Ask(_) => unreachable!("{ANSWERED}"),
             Step::Claim(block) => Ok(match self.store.claim(&block, attrs, *ttl).await? {
                 Claim::Won(lease) => Outcome::Ours(lease, How::Claimed),
                 Claim::Taken(by) => Outcome::Taken(by),
@@ -247,7 +285,7 @@ impl<'a, S: LeaseStore> Attempt<'a, S> {
     fn end(mut self, lease: Lease, how: How, unfit: Vec<Lease>) -> Acquired {
         self.known.put(lease.clone());
         let revision = self.known.revision;
-        let leases = self.known.readable();
+        let leases = self.known.into_readable();
         Acquired {
             lease,
             how,
@@ -294,7 +332,12 @@ impl Known {
         }
     }
 
-    fn readable(mut self) -> Vec<Lease> {
+    fn readable(&self) -> impl Iterator<Item = &Lease> {
+        let is_readable = |lease: &&Lease| !self.unreadable.contains(&lease.block);
+        self.leases.iter().filter(is_readable)
+    }
+
+    fn into_readable(mut self) -> Vec<Lease> {
         self.leases
             .retain(|lease| !self.unreadable.contains(&lease.block));
         self.leases

@@ -29,7 +29,7 @@ pub use allocator::{
 };
 pub use backend::{BackendConfig, BadOption};
 pub use block::{BadBlock, BadKey, Block};
-pub use claim::{AcquireError, Acquired, Claimant, How, acquire, own_lease};
+pub use claim::{AcquireError, Acquired, Claimant, How, Leases, acquire, acquire_while, own_lease};
 pub use config::{ConfigError, NetworkConfig};
 pub use etcd::{EtcdOptions, EtcdStore, EtcdWatch};
 pub use family::{Family, Prefix};

@@ -465,12 +465,27 @@ async fn start_at_once<P: Place>(place: &P, config: &NetworkConfig, nodes: u8) -
                 attrs: attrs(node),
                 ttl: DAY,
             };
-            acquire(&store, &claimant, listing, &mut numbers(node.into())).await
+            let chosen = &mut |block: Block, leases: &mut Leases<'_>| {
+                leases
+                    .filter(|lease| lease.attrs != attrs(node))
+                    .for_each(|others| assert!(!others.block.overlaps(&block)));
+                block
+            };
+            acquire_while(
+                &store,
+                &claimant,
+                listing,
+                &mut numbers(node.into()),
+                chosen,
+            )
+            .await
         }));
     }
     let mut all = Vec::new();
     for start in starts {
-        all.push(start.await.unwrap().unwrap());
+        let (acquired, last_chosen) = start.await.unwrap().unwrap();
+        assert_eq!(last_chosen, acquired.lease.block);
+        all.push(acquired);
     }
     all
 }

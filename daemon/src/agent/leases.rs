@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use kernel::{Entry, Key};
-use subnet_alloc::{Block, Lease, LeaseEvent};
+use subnet_alloc::{Block, Lease, LeaseEvent, Leases};
 
 use crate::backend::{Backend, Remote, Skipped};
 
@@ -12,6 +12,15 @@ use super::rivals::rivals_among;
 use super::{Agent, Notice};
 
 impl Agent {
+    /// Takes in the first listing, before anything is known of the kernel.
+    pub(crate) fn begin(&mut self, leases: &mut Leases<'_>) {
+        let mut news = News::default();
+        self.counts.lease_events += 1;
+        self.take_in_bulk(leases, &mut news);
+        self.listed = true;
+        self.tell(news);
+    }
+
     pub(super) fn handle_leases(&mut self, events: Vec<LeaseEvent>, now: Instant) {
         let (mut released, mut news) = (Vec::new(), News::default());
         for event in events {
@@ -77,7 +86,7 @@ impl Agent {
         now: Instant,
     ) {
         if self.remotes.is_empty() && !self.dumped {
-            self.take_in_bulk(leases, news);
+            self.take_in_bulk(&mut leases.iter(), news);
         } else {
             let blocks: BTreeSet<Block> = leases.iter().map(|lease| lease.block).collect();
             let known = self.remotes.keys().chain(self.skipped.keys());
@@ -100,12 +109,12 @@ impl Agent {
 
     /// The first listing at once: a map that is made in one go has no half-full
     /// nodes, and nothing can be released yet.
-    fn take_in_bulk(&mut self, leases: Vec<Lease>, news: &mut News) {
+    fn take_in_bulk(&mut self, leases: &mut Leases<'_>, news: &mut News) {
         let (mut remotes, mut skipped) = (Vec::new(), Vec::new());
         for lease in leases {
-            match Remote::read(&lease, &self.local) {
+            match Remote::read(lease, &self.local) {
                 _ if lease.block == self.local.block => {
-                    self.own = self.local.is_mine(&lease).then_some(lease)
+                    self.own = self.local.is_mine(lease).then(|| lease.clone())
                 }
                 Ok(remote) => remotes.push((lease.block, remote)),
                 Err(why) => skipped.push((lease.block, why)),

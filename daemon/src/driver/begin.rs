@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kernel::{Kernel, Mac, Netlink, NetlinkOptions, Ownership};
-use subnet_alloc::{AcquireError, Acquired, BadEvent, LeaseEvent, acquire};
+use subnet_alloc::{
+    AcquireError, Acquired, BadEvent, Block, Lease, Leases, Revision, acquire_while,
+};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -66,7 +68,12 @@ struct Started {
     kernel: Netlink,
     plan: Plan,
     macs: [Mac; 2],
-    acquired: Acquired,
+    /// The own lease.
+    lease: Lease,
+    /// Of the listing.
+    revision: Revision,
+    /// Knows all leases.
+    agent: Agent,
     /// The network config as it was written.
     document: Vec<u8>,
     passed_over: PassedOver,
@@ -91,14 +98,22 @@ async fn start_up(config: &Config, store: &Store) -> anyhow::Result<Started> {
         passed_over.take(vec![BadEvent::Reset(bad)], Instant::now());
         let macs = plan.macs(config, &links, &listing.leases, &mut random);
         let claimant = plan.claimant(config, macs);
-        match acquire(store, &claimant, listing, &mut random).await {
-            Ok(acquired) => {
+        // What other nodes' leases say is taken in while the store is asked for the block.
+        let chosen = &mut |block, leases: &mut Leases<'_>| {
+            let mut agent = new_agent(config, &plan, macs, block);
+            agent.begin(leases);
+            agent
+        };
+        match acquire_while(store, &claimant, listing, &mut random, chosen).await {
+            Ok((acquired, agent)) => {
                 announce_lease(&acquired);
                 return Ok(Started {
                     kernel,
                     plan,
                     macs,
-                    acquired,
+                    lease: acquired.lease,
+                    revision: acquired.revision,
+                    agent,
                     document,
                     passed_over,
                 });
@@ -144,16 +159,17 @@ impl Driver {
             kernel,
             plan,
             macs,
-            acquired,
+            lease,
+            revision,
+            mut agent,
             document,
             passed_over,
         } = up;
         memory::give_back();
+        agent.handle(Input::Own(lease.clone()), Instant::now());
         let config = Arc::new(config);
-        let (own, revision) = (acquired.lease.clone(), acquired.revision);
-        let agent = new_agent(&config, &plan, macs, acquired);
         let following = Following::begin(&store, &document, Some(revision));
-        let holding = Holding::begin(&store, &config, (&plan, macs), (own, Begin::Holding));
+        let holding = Holding::begin(&store, &config, (&plan, macs), (lease, Begin::Holding));
         let (reader, worker) = kernel.split()?;
         Ok(Driver {
             daemon: Daemon {
@@ -180,15 +196,11 @@ impl Driver {
     }
 }
 
-fn new_agent(config: &Config, plan: &Plan, macs: [Mac; 2], acquired: Acquired) -> Agent {
-    let local = plan.local(acquired.lease.block, macs, &config.node_name);
+fn new_agent(config: &Config, plan: &Plan, macs: [Mac; 2], block: Block) -> Agent {
+    let local = plan.local(block, macs, &config.node_name);
     let ownership = Ownership {
         protocol: config.route_protocol,
         adopt_boot_routes: true,
     };
-    let mut agent = Agent::new(local, ownership, Grace(config.vanished_grace));
-    let now = Instant::now();
-    agent.handle(Input::Own(acquired.lease), now);
-    agent.handle(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]), now);
-    agent
+    Agent::new(local, ownership, Grace(config.vanished_grace))
 }
