@@ -338,9 +338,7 @@ impl Peer {
             .iter_mut()
             .for_each(|link| link.session.stop(why.clone(), now));
         self.pump(now);
-        if !self.dial.is_connecting() {
-            self.dial.off();
-        }
+        self.stop_dialing();
     }
 
     /// Passes on what the sessions say, until none has anything more to say and all that may be confirmed are.
@@ -373,6 +371,7 @@ impl Peer {
                 link.session.lose(now);
             }
         }
+        self.stop_dialing();
     }
 
     fn pass_all_on(&mut self, now: Instant) {
@@ -396,8 +395,11 @@ impl Peer {
                 self.outputs.push_back(Output::Send(connection.conn, bytes))
             }
             session::Output::Opened(agreed) => {
-                let confirmed = self.links[at].session.is_confirmed();
-                self.links[at].confirm_by = (!confirmed).then(|| now + self.patience);
+                if self.links[at].session.is_confirmed() {
+                    self.stop_dialing();
+                } else {
+                    self.links[at].confirm_by = Some(now + self.patience);
+                }
                 self.resolve_collision(at, &agreed, now);
             }
             session::Output::Established => self.come_up(at, now),
@@ -422,6 +424,10 @@ impl Peer {
         {
             other.session.lose(now);
         }
+    }
+
+    /// There is a connection that is kept. What is on its way cannot be called back.
+    fn stop_dialing(&mut self) {
         if !self.dial.is_connecting() {
             self.dial.off();
         }

@@ -464,6 +464,26 @@ fn who_has_just_connected_is_not_connected_to() {
     let due = pair.ends[0].poll_timeout().unwrap();
     assert_eq!(due, pair.now + EXPECTED);
     pair.ends[0].handle_timeout(due);
-    let mut outputs = std::iter::from_fn(|| pair.ends[0].poll_output());
-    assert!(outputs.any(|output| output == Output::Connect));
+    assert!(connects(&mut pair.ends[0]));
+}
+
+#[test]
+fn whose_open_has_been_confirmed_is_not_connected_to() {
+    let mut pair = Pair::new([false, false]);
+    pair.ends[0].connect_failed(pair.now);
+    let theirs = pair.connect(1);
+    let (now, peer) = (pair.now, &mut pair.ends[0]);
+    kinds_sent(peer);
+    peer.handle_input(theirs, Input::Bytes(&open_of(2, 1)), now);
+    assert_eq!(kinds_sent(peer), [(0, KEEPALIVE)]);
+    peer.handle_timeout(now + EXPECTED);
+    assert!(!connects(peer));
+    peer.handle_input(theirs, Input::Closed, now + EXPECTED);
+    peer.handle_timeout(peer.poll_timeout().unwrap());
+    assert!(connects(peer));
+}
+
+fn connects(peer: &mut Peer) -> bool {
+    let mut outputs = std::iter::from_fn(|| peer.poll_output());
+    outputs.any(|output| output == Output::Connect)
 }

@@ -6,6 +6,7 @@ use lab::probe::{Loss, PingStream, ping, ping_between};
 use lab::{Daemon, Plan, Shape, Stack, eventually, ip};
 use netns_tests::peers::Brand;
 use netns_tests::{PodNetwork, READY, config};
+use std::slice;
 use std::time::Duration;
 
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -27,14 +28,16 @@ fn flow(stream: &PingStream, more: u64) {
     eventually("pings flow", READY, || stream.sent() >= before + more).unwrap();
 }
 
-fn nothing_is_lost(stream: PingStream) {
+fn nothing_is_lost(stream: PingStream, daemons: &mut [Daemon]) {
     eventually("2,000 pings are sent", Duration::from_secs(60), || {
         stream.sent() >= PINGS
     })
     .unwrap();
     let loss: Loss = stream.finish();
     assert!(loss.sent >= PINGS);
-    assert_eq!(loss.lost, 0, "{loss:?}");
+    let daemons = daemons.iter_mut();
+    let logs: Vec<String> = daemons.map(|one| one.process().log_tail(20)).collect();
+    assert_eq!(loss.lost, 0, "{loss:?}\n{}", logs.join("\n\n"));
 }
 
 fn mesh(nodes: u8) -> PodNetwork {
@@ -66,7 +69,7 @@ fn one_after_the_other(end: fn(&mut Daemon)) {
         network.daemons[seat] = network.cluster.nodes[seat].start(&command).unwrap();
         network.daemons[seat].wait_ready(READY).unwrap();
     }
-    nothing_is_lost(stream);
+    nothing_is_lost(stream, &mut network.daemons);
 }
 
 fn all_at_once(end: fn(&mut Daemon)) {
@@ -84,7 +87,7 @@ fn all_at_once(end: fn(&mut Daemon)) {
             .iter_mut()
             .for_each(|daemon| daemon.wait_ready(READY).unwrap());
     }
-    nothing_is_lost(stream);
+    nothing_is_lost(stream, &mut network.daemons);
 }
 
 #[test]
@@ -133,7 +136,7 @@ fn beside(brand: Brand, restart: impl Fn(&mut Pair, &PingStream)) {
         pair.routes_go_both_ways();
         pair.has_told_all();
     }
-    nothing_is_lost(stream);
+    nothing_is_lost(stream, slice::from_mut(&mut pair.scene.daemon));
 }
 
 fn twill_is_killed(pair: &mut Pair, stream: &PingStream) {
