@@ -263,7 +263,7 @@ impl Peer {
 
     /// Something happened to one of the connections. What is about another is ignored: it is closed already.
     pub fn handle_input(&mut self, conn: ConnId, input: session::Input<'_>, now: Instant) {
-        let alone = self.links.len() == 1 && !self.dial.is_connecting();
+        let alone = self.is_decided();
         if let Some(link) = self
             .links
             .iter_mut()
@@ -344,21 +344,20 @@ impl Peer {
     /// Passes on what the sessions say, until none has anything more to say and all that may be confirmed are.
     fn pump(&mut self, now: Instant) {
         self.pass_all_on(now);
-        while let Some(at) = self
-            .links
-            .iter()
-            .position(|link| self.is_decided(link, now))
-        {
+        let may_go = |peer: &Peer, link: &Link| {
+            let by = link.confirm_by;
+            by.is_some_and(|by| peer.is_decided() || by <= now)
+        };
+        while let Some(at) = self.links.iter().position(|link| may_go(self, link)) {
             self.confirm(at, now);
             self.pass_all_on(now);
         }
     }
 
-    /// Whether a connection that waits need not wait any longer: there is no other one that may be kept instead, or it was too
-    /// long. Were it confirmed before, it could be up at the peer's end when it has to go.
-    fn is_decided(&self, link: &Link, now: Instant) -> bool {
-        let alone = self.links.len() == 1 && !self.dial.is_connecting();
-        link.confirm_by.is_some_and(|by| alone || by <= now)
+    /// Whether there is no other connection that may be kept instead of the one that there is. Were that one confirmed before,
+    /// it could be up at the peer's end when it has to go.
+    fn is_decided(&self) -> bool {
+        self.links.len() == 1 && !self.dial.is_connecting()
     }
 
     fn confirm(&mut self, at: usize, now: Instant) {
