@@ -19,6 +19,7 @@ mod outside;
 mod passed_over;
 mod plugin;
 mod random;
+mod removal;
 mod signals;
 mod start;
 mod state;

@@ -1,21 +1,17 @@
 //! From a configuration to an agent that holds a block: what happens once,
 //! before the driver's loop.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::time::Duration;
 
 use ipnetwork::IpNetwork;
 use kernel::{Address, Link, Mac};
-use subnet_alloc::{
-    Block, Claimant, ConfigError, Identity, Lease, LeaseStore, Listing, Misfit, NetworkConfig,
-};
-use tracing::{info, warn};
+use subnet_alloc::{Block, Claimant, ConfigError, Identity, Lease, Misfit, NetworkConfig};
+use tracing::info;
 
 use crate::backend::{Backend, BackendError, Local};
 use crate::config::{Config, StoreChoice};
+use crate::random;
 use crate::state::State;
-use crate::store::Store;
 use crate::subnet_env;
 use crate::underlay::{self, Facts, Families, Underlay, UnderlayError};
 
@@ -30,30 +26,8 @@ pub(crate) enum StartError {
     Underlay(#[from] UnderlayError),
 }
 
-/// How often a store without a network config, or without an answer, is asked
-/// again.
-pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// How many reasons for waiting are told, each once.
-const REASONS: usize = 16;
-
-/// The first listing that has a network config. Waits for both as long as it
-/// takes, and says so once of each.
-pub(crate) async fn first_listing(config: &Config, store: &Store) -> Listing {
-    let mut said = BTreeSet::new();
-    loop {
-        let why = match store.list().await {
-            Ok(listing) if listing.config.is_some() => return listing,
-            Ok(_) => no_config(config),
-            Err(error) => error.to_string(),
-        };
-        if said.len() < REASONS && said.insert(why.clone()) {
-            warn!("no block yet: {why}; trying again every second");
-        }
-        tokio::time::sleep(ASK_AGAIN).await;
-    }
-}
-
-fn no_config(config: &Config) -> String {
+/// That nobody has written a network config yet, and how to.
+pub(crate) fn no_config(config: &Config) -> String {
     format!(
         "there is no network config at {}; write one, such as {{\"Network\":\"10.244.0.0/16\",\"Backend\":{{\"Type\":\"vxlan\"}}}}",
         describe_config_key(config)
@@ -140,8 +114,8 @@ impl Plan {
         only_v6.fits(&v6).err()
     }
 
-    /// This node's side of the data plane once it has `block`.
-    pub(crate) fn local(&self, block: Block, macs: [Mac; 2], node: &str) -> Local {
+    /// This node's side of the data plane with `block`, or before it has one.
+    pub(crate) fn local(&self, block: Option<Block>, macs: [Mac; 2], node: &str) -> Local {
         Local {
             backend: self.backend,
             underlay: self.underlay.clone(),
@@ -176,13 +150,13 @@ impl Plan {
 
     /// The inner MACs of the own VTEPs: of the device that is there, else what
     /// the own lease says or this node remembers, so that nobody has to learn
-    /// another one, else new.
+    /// another one, else new ones.
     pub(crate) fn macs(
         &self,
         config: &Config,
         links: &[Link],
         leases: &[Lease],
-        random: &mut dyn FnMut() -> u64,
+        new: [Mac; 2],
     ) -> [Mac; 2] {
         let Backend::Vxlan(options) = &self.backend else {
             return [Mac([0; 6]); 2];
@@ -210,7 +184,7 @@ impl Plan {
                 .or_else(published)
                 .or_else(remembered)
                 .filter(|mac| mac.is_unicast())
-                .unwrap_or_else(|| Mac::local_from(random()))
+                .unwrap_or(new[usize::from(!ipv4)])
         })
     }
 
@@ -238,6 +212,12 @@ impl Plan {
             .map(|pool| IpNetwork::V6(pool.network));
         [v4, v6]
     }
+}
+
+/// For VTEPs that had none yet.
+pub(crate) fn new_macs() -> [Mac; 2] {
+    let mut random = random::source();
+    [(); 2].map(|()| Mac::local_from(random()))
 }
 
 fn recalled(config: &Config) -> Option<State> {

@@ -7,6 +7,7 @@ use subnet_alloc::{
     KubeWatch, Lease, LeaseAttrs, LeaseStore, Life, Listing, Publish, Renewal, Replace, Revision,
     StoreError, Watch, WatchEvent,
 };
+use tokio::sync::mpsc;
 
 use crate::config::{Config, EtcdFlags, StoreChoice};
 
@@ -81,6 +82,10 @@ impl LeaseStore for Store {
 
     async fn list(&self) -> Result<Listing, StoreError> {
         ask!(self: Store, store => store.list().await)
+    }
+
+    async fn list_in_parts(&self, parts: mpsc::Sender<Listing>) -> Result<(), StoreError> {
+        ask!(self: Store, store => store.list_in_parts(parts).await)
     }
 
     async fn watch(&self, after: Revision) -> Result<StoreWatch, StoreError> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use subnet_alloc::{Acquired, Claimant, Lease, LeaseStore, Renewal, acquire};
+use subnet_alloc::{Acquired, Block, Claimant, Holders, Lease, LeaseStore, Renewal, acquire};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::warn;
@@ -22,8 +22,8 @@ pub(crate) enum TenureEvent {
     Renewed,
     /// The store did not answer; the lease is tried again before it ends.
     Failed(String),
-    /// The store does not know it any more; a block is acquired again.
-    Lost,
+    /// The store does not know the lease on this block any more; a block is acquired again.
+    Lost(Block),
     /// A block is held again.
     Acquired(Box<Acquired>),
 }
@@ -88,14 +88,14 @@ impl Tenure {
             };
             let event = match renewal {
                 Ok(Renewal::Alive { .. }) => TenureEvent::Renewed,
-                Ok(Renewal::Gone) => TenureEvent::Lost,
+                Ok(Renewal::Gone) => TenureEvent::Lost(self.lease.block),
                 Err(error) => TenureEvent::Failed(error.to_string()),
             };
             if matches!(event, TenureEvent::Renewed) {
                 renewals += 1;
                 self.touch(renewals).await;
             }
-            let lost = matches!(event, TenureEvent::Lost);
+            let lost = matches!(event, TenureEvent::Lost(_));
             pause = if matches!(event, TenureEvent::Failed(_)) {
                 retry
             } else {
@@ -165,9 +165,10 @@ impl Tenure {
     }
 
     async fn acquire(&self, claimant: &Claimant<'_>) -> Result<Acquired, String> {
-        let listing = self.store.list().await.map_err(|error| error.to_string())?;
+        let holders = Holders::read(&*self.store, &claimant.identity);
+        let holders = holders.await.map_err(|error| error.to_string())?;
         let mut random = crate::random::source();
-        acquire(&*self.store, claimant, listing, &mut random)
+        acquire(&*self.store, claimant, holders, &mut random)
             .await
             .map_err(|error| error.to_string())
     }

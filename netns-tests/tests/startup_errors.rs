@@ -206,6 +206,28 @@ fn a_daemon_without_cap_net_admin_ends_before_it_claims_a_block() {
 }
 
 #[test]
+fn a_node_for_which_there_is_no_block_leaves_its_kernel_as_it_was() {
+    let stage = Stage::new();
+    let pool = r#"{"Network":"10.244.0.0/22","SubnetLen":24,"Backend":{"Type":"vxlan"}}"#;
+    std::fs::write(stage.store().join("config"), pool).unwrap();
+    let leases = stage.store().join("subnets");
+    std::fs::create_dir(&leases).unwrap();
+    for number in 0..4 {
+        let lease = format!(
+            r#"{{"PublicIP":"10.99.0.{}","BackendType":"vxlan","BackendData":{{"VNI":1,"VtepMAC":"02:00:00:00:00:{number:02}"}}}}"#,
+            number + 101
+        );
+        std::fs::write(leases.join(format!("10.244.{number}.0-24")), lease).unwrap();
+    }
+    let last = stage.last_words(&stage.command());
+    has_all(&last, &["no free IPv4 block", "10.244.0.0/22"]);
+    let node = stage.node();
+    assert!(block_routes(node).unwrap().is_empty());
+    assert!(link(node.namespace(), "flannel.1").unwrap().is_none());
+    assert!(!node.subnet_file().exists());
+}
+
+#[test]
 fn a_run_directory_that_cannot_be_written_is_named() {
     let stage = Stage::new();
     let run = stage.node().run_directory();

@@ -39,8 +39,10 @@ pub struct Identity {
 /// What is known of the store when a decision is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Knowledge<'a> {
-    /// All leases.
-    pub leases: &'a [Lease],
+    /// All blocks that are held.
+    pub held: &'a [Block],
+    /// The leases with this node's address or name; others among them do no harm.
+    pub akin: &'a [Lease],
     /// The blocks that have been used, if that was asked for. Read after the leases, so that what was given up in
     /// between does not look as if nobody had ever had it.
     pub history: Option<&'a History>,
@@ -169,6 +171,11 @@ pub fn shared_with(identity: &Identity, attrs: &LeaseAttrs) -> Option<Shared> {
     own::shared_with(identity, attrs)
 }
 
+/// Whether a lease may be this node's own.
+pub(crate) fn is_akin(identity: &Identity, attrs: &LeaseAttrs) -> bool {
+    own::recognise(identity, attrs).is_some()
+}
+
 impl Decision {
     fn ask(question: Question) -> Decision {
         let (step, unfit) = (Step::Ask(question), Vec::new());
@@ -183,15 +190,14 @@ fn new_block(
     (own, random): (&[&Lease], &mut dyn FnMut() -> u64),
 ) -> Result<Step, Stuck> {
     for from in own {
-        let others = known.leases.iter().filter(|l| l.block != from.block);
-        let mut choice = Choice::new(config, others.map(|l| l.block), known, random);
+        let others = known.held.iter().filter(|block| **block != from.block);
+        let mut choice = Choice::new(config, others.copied(), known, random);
         if let Some(to) = choice.extend(&from.block)? {
             let from = (*from).clone();
             return Ok(Step::Extend { from, to });
         }
     }
-    let held = known.leases.iter().map(|lease| lease.block);
-    let mut choice = Choice::new(config, held, known, random);
+    let mut choice = Choice::new(config, known.held.iter().copied(), known, random);
     for block in identity.wish.into_iter().chain(identity.previous) {
         if let Some(block) = choice.extend(&block)? {
             return Ok(Step::Claim(block));

@@ -7,7 +7,8 @@ use crate::allocator::{AllocError, Decision, Identity, Knowledge, Question, Step
 use crate::block::Block;
 use crate::config::NetworkConfig;
 use crate::history::History;
-use crate::lease::{Hold, Lease, LeaseAttrs, Revision};
+use crate::holders::Holders;
+use crate::lease::{Hold, Lease, LeaseAttrs};
 use crate::life::Life;
 use crate::store::{Claim, LeaseStore, Listing, Publish, Renewal, Replace, StoreError, serves};
 
@@ -24,6 +25,15 @@ pub struct Claimant<'a> {
     pub ttl: Duration,
 }
 
+impl Claimant<'_> {
+    /// Who holds what, as this listing has it.
+    pub fn holders(&self, listing: &Listing) -> Holders {
+        let mut holders = Holders::seen_by(&self.identity);
+        holders.take_in(listing);
+        holders
+    }
+}
+
 /// A block that is ours.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Acquired {
@@ -31,10 +41,8 @@ pub struct Acquired {
     pub lease: Lease,
     /// How it came to us.
     pub how: How,
-    /// All leases that are known, the own one among them.
-    pub leases: Vec<Lease>,
-    /// Watch after this revision to miss nothing; changes that `leases` already has may come again.
-    pub revision: Revision,
+    /// Blocks that are held, the own one among them.
+    pub held: usize,
     /// Own leases that the config no longer gives out; they are left to expire.
     pub unfit: Vec<Lease>,
     /// Races for a block that another node won.
@@ -83,26 +91,10 @@ const LOSSES_PER_LISTING: u32 = 8;
 pub async fn acquire<S: LeaseStore>(
     store: &S,
     claimant: &Claimant<'_>,
-    listing: Listing,
+    holders: Holders,
     random: &mut (dyn FnMut() -> u64 + Send),
 ) -> Result<Acquired, AcquireError> {
-    let (acquired, ()) = acquire_while(store, claimant, listing, random, &mut |_, _| ()).await?;
-    Ok(acquired)
-}
-
-/// All leases that are known, by reference.
-pub type Leases<'a> = dyn Iterator<Item = &'a Lease> + 'a;
-
-/// The same, with something to do meanwhile: `chosen` is called with each block that is tried and all leases that are known,
-/// while the store is asked for it. What it made of the one that became ours is returned.
-pub async fn acquire_while<S: LeaseStore, T: Send>(
-    store: &S,
-    claimant: &Claimant<'_>,
-    listing: Listing,
-    random: &mut (dyn FnMut() -> u64 + Send),
-    chosen: &mut (dyn FnMut(Block, &mut Leases<'_>) -> T + Send),
-) -> Result<(Acquired, T), AcquireError> {
-    let mut attempt = Attempt::new(store, claimant, listing);
+    let mut attempt = Attempt::new(store, claimant, holders);
     for _ in 0..ATTEMPTS {
         let decision = match attempt.decide(random).await {
             Err(AcquireError::Alloc(AllocError::PoolExhausted { .. })) if attempt.is_stale => {
@@ -111,16 +103,8 @@ pub async fn acquire_while<S: LeaseStore, T: Send>(
             }
             decision => decision?,
         };
-        let block = decision.step.block();
-        let (outcome, made) = tokio::join!(attempt.take(decision.step), async {
-            // The question is on its way first.
-            tokio::task::yield_now().await;
-            chosen(block, &mut attempt.known.readable())
-        });
-        match outcome? {
-            Outcome::Ours(lease, how) => {
-                return Ok((attempt.end(lease, how, decision.unfit), made));
-            }
+        match attempt.take(decision.step).await? {
+            Outcome::Ours(lease, how) => return Ok(attempt.end(lease, how, decision.unfit)),
             Outcome::Taken(by) => attempt.learn(by).await?,
             Outcome::Lost(block) => {
                 attempt.identity.wish = Some(block);
@@ -136,9 +120,9 @@ pub async fn acquire_while<S: LeaseStore, T: Send>(
 pub async fn own_lease<S: LeaseStore>(
     store: &S,
     claimant: &Claimant<'_>,
-    listing: Listing,
+    holders: Holders,
 ) -> Result<Option<Lease>, AcquireError> {
-    let mut attempt = Attempt::new(store, claimant, listing);
+    let mut attempt = Attempt::new(store, claimant, holders);
     // What it would claim does not matter.
     attempt.history = Some(History::default());
     let decision = match attempt.decide(&mut || 0).await {
@@ -156,7 +140,7 @@ struct Attempt<'a, S> {
     store: &'a S,
     claimant: &'a Claimant<'a>,
     identity: Identity,
-    known: Known,
+    holders: Holders,
     history: Option<History>,
     lives: BTreeMap<Block, Life>,
     /// Whether a race was lost since the listing: blocks may have become free as well.
@@ -166,18 +150,6 @@ struct Attempt<'a, S> {
 
 const ANSWERED: &str = "`Attempt::decide` answers every question";
 
-impl Step {
-    /// What the node will have.
-    fn block(&self) -> Block {
-        match self {
-            Step::Keep(lease) => lease.block,
-            Step::Extend { to, .. } => *to,
-            Step::Claim(block) => *block,
-            Step::Ask(_) => unreachable!("{ANSWERED}"),
-        }
-    }
-}
-
 enum Outcome {
     Ours(Lease, How),
     Taken(Lease),
@@ -186,12 +158,12 @@ enum Outcome {
 }
 
 impl<'a, S: LeaseStore> Attempt<'a, S> {
-    fn new(store: &'a S, claimant: &'a Claimant<'a>, listing: Listing) -> Self {
+    fn new(store: &'a S, claimant: &'a Claimant<'a>, holders: Holders) -> Self {
         Attempt {
             store,
             claimant,
             identity: claimant.identity.clone(),
-            known: Known::new(listing),
+            holders,
             history: None,
             lives: BTreeMap::new(),
             is_stale: false,
@@ -206,7 +178,8 @@ impl<'a, S: LeaseStore> Attempt<'a, S> {
     ) -> Result<Decision, AcquireError> {
         loop {
             let known = Knowledge {
-                leases: &self.known.leases,
+                held: &self.holders.blocks,
+                akin: &self.holders.akin,
                 history: self.history.as_ref(),
                 lives: &self.lives,
                 losses: self.losses,
@@ -269,12 +242,12 @@ impl<'a, S: LeaseStore> Attempt<'a, S> {
         if self.losses.is_multiple_of(LOSSES_PER_LISTING) {
             return self.list_again().await;
         }
-        self.known.put(winner);
+        self.holders.put(&winner);
         Ok(())
     }
 
     async fn list_again(&mut self) -> Result<(), StoreError> {
-        self.known = Known::new(self.store.list().await?);
+        self.holders = Holders::read(self.store, &self.claimant.identity).await?;
         // Older than the listing, it would show what was given up in between as never used.
         self.history = None;
         self.lives.clear();
@@ -283,63 +256,13 @@ impl<'a, S: LeaseStore> Attempt<'a, S> {
     }
 
     fn end(mut self, lease: Lease, how: How, unfit: Vec<Lease>) -> Acquired {
-        self.known.put(lease.clone());
-        let revision = self.known.revision;
-        let leases = self.known.into_readable();
+        self.holders.put(&lease);
         Acquired {
             lease,
             how,
-            leases,
-            revision,
+            held: self.holders.blocks.len(),
             unfit,
             losses: self.losses,
         }
-    }
-}
-
-/// What is held, as far as is known.
-struct Known {
-    revision: Revision,
-    leases: Vec<Lease>,
-    unreadable: Vec<Block>,
-}
-
-impl Known {
-    fn new(listing: Listing) -> Known {
-        let mut leases = listing.leases;
-        let holders = listing
-            .bad
-            .iter()
-            .filter_map(|bad| bad.holder(Hold::Reserved));
-        let unreadable: Vec<_> = holders.clone().map(|lease| lease.block).collect();
-        leases.extend(holders);
-        Known {
-            revision: listing.revision,
-            leases,
-            unreadable,
-        }
-    }
-
-    fn put(&mut self, lease: Lease) {
-        self.unreadable.retain(|block| *block != lease.block);
-        match self
-            .leases
-            .iter_mut()
-            .find(|known| known.block == lease.block)
-        {
-            Some(known) => *known = lease,
-            None => self.leases.push(lease),
-        }
-    }
-
-    fn readable(&self) -> impl Iterator<Item = &Lease> {
-        let is_readable = |lease: &&Lease| !self.unreadable.contains(&lease.block);
-        self.leases.iter().filter(is_readable)
-    }
-
-    fn into_readable(mut self) -> Vec<Lease> {
-        self.leases
-            .retain(|lease| !self.unreadable.contains(&lease.block));
-        self.leases
     }
 }

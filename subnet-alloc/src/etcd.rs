@@ -17,11 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{LeaseTimeToLiveOptions, LeaseTimeToLiveResponse};
+use tokio::sync::mpsc;
 
 use crate::block::Block;
 use crate::history::History;
 use crate::lease::{Hold, Lease, LeaseAttrs, LeaseId, Revision};
 use crate::life::Life;
+use crate::parts::Parts;
 use crate::store::{Claim, LeaseStore, Listing, Publish, Renewal, Replace, StoreError, serves};
 
 use endpoints::Endpoints;
@@ -138,7 +140,11 @@ impl LeaseStore for EtcdStore {
     }
 
     async fn list(&self) -> Result<Listing, StoreError> {
-        list::list(&self.endpoints, &self.keys).await
+        Parts::of(self).gather().await
+    }
+
+    async fn list_in_parts(&self, parts: mpsc::Sender<Listing>) -> Result<(), StoreError> {
+        list::list(&self.endpoints, &self.keys, &parts).await
     }
 
     async fn watch(&self, after: Revision) -> Result<EtcdWatch, StoreError> {

@@ -11,11 +11,13 @@ mod family;
 mod file;
 mod follow;
 mod history;
+mod holders;
 mod json;
 mod kube;
 mod lease;
 mod life;
 mod memory;
+mod parts;
 mod pool;
 mod rules;
 mod store;
@@ -29,17 +31,19 @@ pub use allocator::{
 };
 pub use backend::{BackendConfig, BadOption};
 pub use block::{BadBlock, BadKey, Block};
-pub use claim::{AcquireError, Acquired, Claimant, How, Leases, acquire, acquire_while, own_lease};
+pub use claim::{AcquireError, Acquired, Claimant, How, acquire, own_lease};
 pub use config::{ConfigError, NetworkConfig};
 pub use etcd::{EtcdOptions, EtcdStore, EtcdWatch};
 pub use family::{Family, Prefix};
 pub use file::{FileStore, FileWatch};
 pub use follow::{BadEvent, Follower, LeaseEvent, Outage, StoreEvent};
 pub use history::{History, Use};
+pub use holders::Holders;
 pub use json::{BadJson, shown};
 pub use lease::{BadLease, Hold, Lease, LeaseAttrs, LeaseId, Revision};
 pub use life::Life;
 pub use memory::{MemoryStore, MemoryWatch};
+pub use parts::Parts;
 pub use pool::{Misfit, Pool};
 pub use store::{
     BadEntry, Claim, LeaseStore, Listing, Publish, Renewal, Replace, StoreError, Watch, WatchEvent,

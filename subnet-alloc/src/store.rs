@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use crate::block::Block;
 use crate::history::History;
 use crate::lease::{Lease, LeaseAttrs, Revision};
@@ -29,6 +31,18 @@ pub trait LeaseStore: Send + Sync + 'static {
 
     /// Everything at one revision.
     fn list(&self) -> impl Future<Output = Result<Listing, StoreError>> + Send;
+
+    /// The same in parts, each of which is sent as soon as it is read. The revision is in all of them, the network config
+    /// in the first one. Ends early when nobody receives them.
+    fn list_in_parts(
+        &self,
+        parts: mpsc::Sender<Listing>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async move {
+            let _ = parts.send(self.list().await?).await;
+            Ok(())
+        }
+    }
 
     /// Changes of config and leases after that revision.
     fn watch(

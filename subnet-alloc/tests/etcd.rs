@@ -284,6 +284,36 @@ async fn a_burst_is_told_whole_and_in_order() {
 }
 
 #[tokio::test]
+async fn a_long_listing_comes_in_parts_of_one_revision_which_are_all_of_it() {
+    let etcd = RealEtcd::start().await;
+    let store = etcd.store();
+    etcd.put("config", r#"{"Network":"10.0.0.0/8"}"#).await;
+    let mut client = etcd.client().await;
+    for number in 0..1_500_u16 {
+        let [high, low] = number.to_be_bytes();
+        let key = format!("{PREFIX}/subnets/10.{high}.{low}.0-24");
+        client.put(key, attrs().to_json(), None).await.unwrap();
+    }
+    let mut parts = Parts::of(&store);
+    let first = parts.next().await.unwrap().unwrap();
+    // What is written meanwhile is not in the listing.
+    won(&store, "10.9.9.0-24").await;
+    assert!(first.config.is_some() && first.leases.len() < 500);
+    let mut leases = first.leases;
+    while let Some(part) = parts.next().await.unwrap() {
+        assert_eq!(part.revision, first.revision);
+        leases.extend(part.leases);
+    }
+    assert_eq!(parts.next().await, Ok(None));
+    let all = store.list().await.unwrap().leases;
+    assert_eq!((leases.len(), all.len()), (1_500, 1_501));
+    let before = all
+        .into_iter()
+        .filter(|lease| lease.revision <= first.revision);
+    assert_eq!(leases, before.collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn values_of_many_megabytes_do_not_hide_the_leases() {
     let etcd = RealEtcd::start().await;
     let good = won(&etcd.store(), "10.1.99.0-24").await;

@@ -279,9 +279,14 @@ async fn a_reservation_stays_one_when_its_node_uses_it(place: &impl Place) {
         ttl: DAY,
     };
     let listing = store.list().await.unwrap();
-    let acquired = acquire(&store, &claimant, listing, &mut numbers(1))
-        .await
-        .unwrap();
+    let acquired = acquire(
+        &store,
+        &claimant,
+        claimant.holders(&listing),
+        &mut numbers(1),
+    )
+    .await
+    .unwrap();
     assert_eq!(
         (acquired.lease.block, acquired.how),
         (block("10.1.5.0-24"), How::Published)
@@ -406,15 +411,25 @@ async fn a_restart_writes_nothing(place: &impl Place) {
     };
     let store = place.connect();
     let listing = store.list().await.unwrap();
-    let first = acquire(&store, &claimant, listing, &mut numbers(1))
-        .await
-        .unwrap();
+    let first = acquire(
+        &store,
+        &claimant,
+        claimant.holders(&listing),
+        &mut numbers(1),
+    )
+    .await
+    .unwrap();
     assert_eq!(first.how, How::Claimed);
     let listing = store.list().await.unwrap();
     let revision = listing.revision;
-    let again = acquire(&place.connect(), &claimant, listing, &mut numbers(2))
-        .await
-        .unwrap();
+    let again = acquire(
+        &place.connect(),
+        &claimant,
+        claimant.holders(&listing),
+        &mut numbers(2),
+    )
+    .await
+    .unwrap();
     assert_eq!((again.how, again.lease), (How::Kept, first.lease));
     assert_eq!(store.list().await.unwrap().revision, revision);
 }
@@ -437,9 +452,14 @@ async fn an_old_lease_of_another_length_is_published_with_ours(place: &impl Plac
         ttl: DAY,
     };
     let listing = store.list().await.unwrap();
-    let acquired = acquire(&store, &claimant, listing, &mut numbers(1))
-        .await
-        .unwrap();
+    let acquired = acquire(
+        &store,
+        &claimant,
+        claimant.holders(&listing),
+        &mut numbers(1),
+    )
+    .await
+    .unwrap();
     assert_eq!(
         (acquired.how, acquired.lease.block),
         (How::Published, old.block)
@@ -465,27 +485,13 @@ async fn start_at_once<P: Place>(place: &P, config: &NetworkConfig, nodes: u8) -
                 attrs: attrs(node),
                 ttl: DAY,
             };
-            let chosen = &mut |block: Block, leases: &mut Leases<'_>| {
-                leases
-                    .filter(|lease| lease.attrs != attrs(node))
-                    .for_each(|others| assert!(!others.block.overlaps(&block)));
-                block
-            };
-            acquire_while(
-                &store,
-                &claimant,
-                listing,
-                &mut numbers(node.into()),
-                chosen,
-            )
-            .await
+            let holders = claimant.holders(&listing);
+            acquire(&store, &claimant, holders, &mut numbers(node.into())).await
         }));
     }
     let mut all = Vec::new();
     for start in starts {
-        let (acquired, last_chosen) = start.await.unwrap().unwrap();
-        assert_eq!(last_chosen, acquired.lease.block);
-        all.push(acquired);
+        all.push(start.await.unwrap().unwrap());
     }
     all
 }
@@ -526,7 +532,7 @@ async fn nodes_that_start_at_once_get_distinct_blocks(place: &impl Place) {
         attrs: attrs(99),
         ttl: DAY,
     };
-    let refused = acquire(&store, &late, listing, &mut numbers(1)).await;
+    let refused = acquire(&store, &late, late.holders(&listing), &mut numbers(1)).await;
     assert!(
         matches!(
             refused,
@@ -689,9 +695,14 @@ async fn acquired(
         ttl: DAY,
     };
     let listing = store.list().await.unwrap();
-    acquire(store, &claimant, listing, &mut numbers(7))
-        .await
-        .unwrap()
+    acquire(
+        store,
+        &claimant,
+        claimant.holders(&listing),
+        &mut numbers(7),
+    )
+    .await
+    .unwrap()
 }
 
 async fn a_freed_block_is_given_out_last_and_the_longest_free_first(place: &impl Place) {
@@ -777,7 +788,13 @@ async fn two_machines_with_one_address_are_refused_while_the_first_is_alive(plac
         ttl: DAY,
     };
     let listing = store.list().await.unwrap();
-    let refused = acquire(&store, &claimant, listing, &mut numbers(1)).await;
+    let refused = acquire(
+        &store,
+        &claimant,
+        claimant.holders(&listing),
+        &mut numbers(1),
+    )
+    .await;
     let Err(AcquireError::Alloc(AllocError::Rival(rival))) = refused else {
         panic!("{refused:?}")
     };
@@ -789,6 +806,6 @@ async fn two_machines_with_one_address_are_refused_while_the_first_is_alive(plac
     );
     let listing = store.list().await.unwrap();
     claimant.identity.previous = Some(first.block);
-    let own = own_lease(&store, &claimant, listing).await;
+    let own = own_lease(&store, &claimant, claimant.holders(&listing)).await;
     assert_eq!(own, Ok(Some(first)));
 }

@@ -1,26 +1,16 @@
 //! From leases to wishes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use kernel::{Entry, Key};
-use subnet_alloc::{Block, Lease, LeaseEvent, Leases};
+use subnet_alloc::{Block, Lease, LeaseEvent};
 
 use crate::backend::{Backend, Remote, Skipped};
 
-use super::rivals::rivals_among;
 use super::{Agent, Notice};
 
 impl Agent {
-    /// Takes in the first listing, before anything is known of the kernel.
-    pub(crate) fn begin(&mut self, leases: &mut Leases<'_>) {
-        let mut news = News::default();
-        self.counts.lease_events += 1;
-        self.take_in_bulk(leases, &mut news);
-        self.listed = true;
-        self.tell(news);
-    }
-
     pub(super) fn handle_leases(&mut self, events: Vec<LeaseEvent>, now: Instant) {
         let (mut released, mut news) = (Vec::new(), News::default());
         for event in events {
@@ -59,7 +49,7 @@ impl Agent {
         self.grace.of(self.vanished.len(), self.remotes.len())
     }
 
-    fn tell(&mut self, news: News) {
+    pub(super) fn tell(&mut self, news: News) {
         // Some may have come back, or been taken by others, in the same breath.
         let vanished = news.vanished.into_iter();
         let mut vanished = vanished.filter(|block| self.vanished.since(block).is_some());
@@ -85,69 +75,29 @@ impl Agent {
         (released, news): (&mut Vec<Key>, &mut News),
         now: Instant,
     ) {
-        if self.remotes.is_empty() && !self.dumped {
-            self.take_in_bulk(&mut leases.iter(), news);
-        } else {
-            let blocks: BTreeSet<Block> = leases.iter().map(|lease| lease.block).collect();
-            let known = self.remotes.keys().chain(self.skipped.keys());
-            let gone = known.filter(|block| !blocks.contains(block));
-            let gone: Vec<Block> = gone.copied().collect();
-            // Of two leases that want the same entry, the younger one is believed.
-            leases.sort_unstable_by_key(|lease| (lease.revision, lease.block));
-            // Before the leases that are there: one of them may have its block.
-            for block in gone {
-                self.vanish(block, (released, news), now);
-            }
-            leases
-                .into_iter()
-                .for_each(|lease| self.put(lease, released, news));
+        if !self.listed {
+            self.take_part(leases);
+            return self.end_first_listing();
         }
-        if !std::mem::replace(&mut self.listed, true) {
-            self.adopt(now);
+        let blocks: BTreeSet<Block> = leases.iter().map(|lease| lease.block).collect();
+        let known = self.remotes.keys().chain(self.skipped.keys());
+        let gone = known.filter(|block| !blocks.contains(block));
+        let gone: Vec<Block> = gone.copied().collect();
+        // Of two leases that want the same entry, the younger one is believed.
+        leases.sort_unstable_by_key(|lease| (lease.revision, lease.block));
+        // Before the leases that are there: one of them may have its block.
+        for block in gone {
+            self.vanish(block, (released, news), now);
         }
-    }
-
-    /// The first listing at once: a map that is made in one go has no half-full
-    /// nodes, and nothing can be released yet.
-    fn take_in_bulk(&mut self, leases: &mut Leases<'_>, news: &mut News) {
-        let (mut remotes, mut skipped) = (Vec::new(), Vec::new());
-        for lease in leases {
-            match Remote::read(lease, &self.local) {
-                _ if lease.block == self.local.block => {
-                    self.own = self.local.is_mine(lease).then(|| lease.clone())
-                }
-                Ok(remote) => remotes.push((lease.block, remote)),
-                Err(why) => skipped.push((lease.block, why)),
-            }
-        }
-        for (block, remote) in &remotes {
-            self.note_namesake(block, remote, news);
-        }
-        let mut rivals: BTreeMap<Block, Skipped> =
-            rivals_among(&remotes, &self.local).into_iter().collect();
-        let in_use = remotes.into_iter();
-        let in_use = in_use.filter_map(|(block, remote)| match rivals.remove(&block) {
-            None => Some((block, remote)),
-            Some(why) => {
-                self.rivals.insert(block, remote);
-                skipped.push((block, why));
-                None
-            }
-        });
-        let in_use: Vec<_> = in_use.collect();
-        let off_grid = in_use.iter().map(|(block, _)| *block);
-        self.off_grid = off_grid
-            .filter(|block| !self.local.is_on_grid(block))
-            .collect();
-        self.remotes = in_use.into_iter().collect();
-        news.skipped.clone_from(&skipped);
-        self.skipped = skipped.into_iter().collect();
+        leases
+            .into_iter()
+            .for_each(|lease| self.put(lease, released, news));
     }
 
     fn put(&mut self, lease: Lease, released: &mut Vec<Key>, news: &mut News) {
         self.make_way(&lease.block, released);
         self.rivals.remove(&lease.block);
-        if lease.block == self.local.block {
+        if self.local.block == Some(lease.block) {
             self.gone(&lease.block, released);
             if self.local.is_mine(&lease) {
                 self.own = Some(lease);
@@ -181,10 +131,14 @@ impl Agent {
 
     /// Two nodes that claim in the same moment do not see each other's name.
     fn note_namesake(&self, block: &Block, remote: &Remote, news: &mut News) {
-        let is_ours = |remote: &Remote| remote.node.as_deref() == Some(&*self.local.node);
-        if is_ours(remote) && !self.remotes.get(block).is_some_and(is_ours) {
+        let before = self.remotes.get(block);
+        if self.is_namesake(remote) && !before.is_some_and(|before| self.is_namesake(before)) {
             news.namesakes.push(*block);
         }
+    }
+
+    pub(super) fn is_namesake(&self, remote: &Remote) -> bool {
+        remote.node.as_deref() == Some(&*self.local.node)
     }
 
     /// Who has the block of a vanished lease, or a part of it, is believed at
@@ -258,7 +212,7 @@ impl Agent {
 
     /// A key that a lease wants no more may still be wanted by another one, of
     /// which nobody knows before all are planned for.
-    fn release(&mut self, released: Vec<Key>) {
+    pub(super) fn release(&mut self, released: Vec<Key>) {
         let is_planning = self.planning.is_some();
         let (contested, free): (Vec<Key>, Vec<Key>) = released
             .into_iter()
@@ -272,8 +226,8 @@ impl Agent {
 
 /// What the operator has to be told of some events.
 #[derive(Default)]
-struct News {
-    vanished: Vec<Block>,
-    skipped: Vec<(Block, Skipped)>,
-    namesakes: Vec<Block>,
+pub(super) struct News {
+    pub(super) vanished: Vec<Block>,
+    pub(super) skipped: Vec<(Block, Skipped)>,
+    pub(super) namesakes: Vec<Block>,
 }

@@ -10,6 +10,7 @@
 //! ```
 
 mod leases;
+mod listing;
 mod planning;
 mod rivals;
 mod vanished;
@@ -42,11 +43,15 @@ pub(crate) enum Input {
     Dump(Dump),
     /// What the kernel told of its own accord.
     Kernel(Vec<Notification>),
+    /// Some leases of the first listing, in any order.
+    Part(Vec<Lease>),
+    /// The first listing is complete, and this node's block is known.
+    Listed,
     /// What the store told.
     Leases(Vec<LeaseEvent>),
     /// How the changes of [`Output::Apply`] went.
     Applied(Vec<Change>, Vec<Refusal>),
-    /// The own lease as it stands in the store.
+    /// The own lease as it stands in the store. The first one tells the own block.
     Own(Lease),
     /// This node's side has changed: underlay, backend or block.
     Local(Box<Local>),
@@ -131,6 +136,8 @@ pub(crate) struct Agent {
     skipped: BTreeMap<Block, Skipped>,
     /// Those of `skipped` that are used as soon as another one is gone.
     rivals: BTreeMap<Block, Remote>,
+    /// Those of the first listing that name this node: which of them is its own is not known yet.
+    namesakes: Vec<Lease>,
     /// Those of `remotes` that have another length than the own block.
     off_grid: BTreeSet<Block>,
     /// Those of `remotes` that the store has no more.
@@ -154,6 +161,8 @@ pub(crate) struct Agent {
     adopted: bool,
     /// Routes of ours that the kernel had when it was first read.
     routes_found: usize,
+    /// It had neither these nor a device of ours.
+    found_nothing: bool,
     /// All that the first listing asks for is in the kernel.
     ready: bool,
     last_dump: Option<Instant>,
@@ -182,6 +191,7 @@ impl Agent {
             remotes: BTreeMap::new(),
             skipped: BTreeMap::new(),
             rivals: BTreeMap::new(),
+            namesakes: Vec::new(),
             off_grid: BTreeSet::new(),
             vanished: Vanished::default(),
             grace,
@@ -195,6 +205,7 @@ impl Agent {
             listed: false,
             adopted: false,
             routes_found: 0,
+            found_nothing: false,
             ready: false,
             last_dump: None,
             changed: BTreeSet::new(),
@@ -213,9 +224,11 @@ impl Agent {
             Input::Links(links, addresses) => self.handle_links(links, addresses),
             Input::Dump(dump) => self.handle_dump(dump, now),
             Input::Kernel(notifications) => self.handle_kernel(notifications),
+            Input::Part(leases) => self.take_part(leases),
+            Input::Listed => self.end_first_listing(),
             Input::Leases(events) => self.handle_leases(events, now),
             Input::Applied(changes, refusals) => self.handle_applied(&changes, &refusals, now),
-            Input::Own(lease) => self.own = Some(lease),
+            Input::Own(lease) => self.handle_own(lease),
             Input::Local(local) => self.handle_local(*local),
             Input::Grace(grace) => self.grace = grace,
             Input::Learned(wishes) => self.handle_learned(wishes),
@@ -253,12 +266,12 @@ impl Agent {
             return None;
         }
         loop {
-            self.plan_on(now);
+            let has_planned = self.plan_on(now);
             let changes = self.pending(now);
             if !changes.is_empty() {
                 return Some(Output::Apply(changes));
             }
-            if self.planning.is_none() {
+            if !has_planned {
                 break;
             }
         }
@@ -344,10 +357,15 @@ impl Agent {
     }
 
     /// How many batches may be on their way at once. During the first load the
-    /// next one is found out while the kernel works on one; later each change
-    /// is decided on with all that came before it known.
+    /// next one is found out while the kernel works on one; later, and as long
+    /// as devices are made, each change is decided on with all that came before
+    /// it known.
     fn room(&self) -> usize {
-        if self.ready { 1 } else { 2 }
+        if self.ready || !self.reconciler.has_its_devices() {
+            1
+        } else {
+            2
+        }
     }
 
     /// The earliest time of the next dump; `None` before the first one.
@@ -366,6 +384,7 @@ impl Agent {
         self.counts.dumps += 1;
         if !std::mem::replace(&mut self.dumped, true) {
             self.routes_found = self.reconciler.stale_routes().1;
+            self.found_nothing = self.routes_found == 0 && self.devices == Devices::default();
             self.plan_all();
         }
     }
@@ -412,6 +431,16 @@ impl Agent {
         blocks
             .map(|block| (block, self.remotes.get(&block).cloned()))
             .collect()
+    }
+
+    fn handle_own(&mut self, lease: Lease) {
+        if self.local.block.is_none() {
+            self.local.block = Some(lease.block);
+            for entry in self.own_entries() {
+                self.reconciler.want(entry);
+            }
+        }
+        self.own = Some(lease);
     }
 
     fn handle_local(&mut self, local: Local) {
@@ -472,8 +501,8 @@ impl Agent {
     /// A first listing that would take most routes away tells rather of a store
     /// that lost its leases than of nodes that all left meanwhile.
     fn doubt_a_first_listing(&mut self, (stale, known): (usize, usize), now: Instant) {
-        if self.local.backend == Backend::Bgp {
-            // Routes come from peers, and what is stale waits for them.
+        if self.local.backend == Backend::Bgp || self.found_nothing {
+            // Routes come from peers, and what is stale waits for them; or it was put by ourselves just before.
             return;
         }
         let grace = self.grace.of(stale, known);

@@ -1,8 +1,7 @@
 //! Planning from the start, some leases at a time: the kernel works on what is
 //! wanted for the first ones while the next ones are planned for.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use kernel::{Entry, Key, RouteKey};
@@ -15,8 +14,8 @@ use super::Agent;
 /// What is still to be done of it.
 #[derive(Debug)]
 pub(super) struct Planning {
-    /// All leases up to this one are planned for.
-    after: Option<Block>,
+    /// The leases that are not planned for yet, the next one first.
+    todo: VecDeque<Block>,
     /// Was wanted before, and is not any more as far as is known.
     stale: BTreeSet<Key>,
     /// Leases at once.
@@ -44,26 +43,33 @@ impl Agent {
             false => usize::MAX,
         };
         self.planning = Some(Planning {
-            after: None,
+            todo: self.remotes.keys().copied().collect(),
             stale,
             step,
         });
     }
 
-    /// Plans for some more leases, in the order of their blocks, if any are left.
-    pub(super) fn plan_on(&mut self, now: Instant) {
+    /// Some more leases of the first listing have come in.
+    pub(super) fn plan_for(&mut self, blocks: Vec<Block>) {
+        if let Some(planning) = &mut self.planning {
+            planning.todo.extend(blocks);
+        }
+    }
+
+    /// Plans for some more leases. Says whether there was anything to do.
+    pub(super) fn plan_on(&mut self, now: Instant) -> bool {
+        if !self.listed && !self.may_plan_early() {
+            return false;
+        }
         let Some(mut planning) = self.planning.take() else {
-            return;
+            return false;
         };
-        let from = planning.after.map_or(Bound::Unbounded, Bound::Excluded);
-        let (local, devices) = (&self.local, self.devices);
-        let mut planned = 0;
-        for (block, remote) in self
-            .remotes
-            .range((from, Bound::Unbounded))
-            .take(planning.step)
-        {
-            for entry in local.remote_entries(block, remote, devices) {
+        let count = planning.todo.len().min(planning.step);
+        for block in planning.todo.drain(..count) {
+            let Some(remote) = self.remotes.get(&block) else {
+                continue;
+            };
+            for entry in self.local.remote_entries(&block, remote, self.devices) {
                 let key = entry.key();
                 let is_new = !planning.stale.remove(&key);
                 if is_new && self.reconciler.wants(&key) {
@@ -71,13 +77,27 @@ impl Agent {
                 }
                 self.reconciler.want(entry);
             }
-            (planned, planning.after) = (planned + 1, Some(*block));
         }
-        if planned == planning.step {
-            self.planning = Some(planning);
-        } else {
+        let is_over = planning.todo.is_empty() && self.listed;
+        if is_over {
             self.end_planning(&planning.stale, now);
+        } else {
+            self.planning = Some(planning);
         }
+        is_over || count > 0
+    }
+
+    /// Plans for all leases that are known, for who only looks at what is wanted.
+    pub(crate) fn plan_to_the_end(&mut self, now: Instant) {
+        while self.plan_on(now) {}
+    }
+
+    /// Whether to begin before all leases are known. A node on which nothing of ours is in the way of packets is quicker
+    /// that way; elsewhere a lease that turns out to be another one's rival would have its way for a moment.
+    fn may_plan_early(&self) -> bool {
+        let in_steps = self.planning.as_ref();
+        let in_steps = in_steps.is_some_and(|planning| planning.step == LEASES_AT_ONCE);
+        in_steps && self.found_nothing && self.reconciler.has_its_devices()
     }
 
     fn end_planning(&mut self, stale: &BTreeSet<Key>, now: Instant) {

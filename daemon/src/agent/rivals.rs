@@ -3,7 +3,7 @@
 //! nobody draws another node's packets to himself by writing a lease; the rival
 //! waits until the other is gone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{IfIndex, Key, Mac};
 use subnet_alloc::Block;
@@ -91,15 +91,18 @@ impl Agent {
 }
 
 /// Those of a first listing that are rivals of others in it.
-pub(super) fn rivals_among(leases: &[(Block, Remote)], local: &Local) -> Vec<(Block, Skipped)> {
-    let mut by_age: Vec<&(Block, Remote)> = leases.iter().collect();
+pub(super) fn rivals_among(
+    leases: &BTreeMap<Block, Remote>,
+    local: &Local,
+) -> Vec<(Block, Skipped)> {
+    let mut by_age: Vec<(&Block, &Remote)> = leases.iter().collect();
     by_age.sort_unstable_by_key(|(block, remote)| (remote.revision, *block));
     let rivals = rivals_by_age(&by_age, local).into_iter();
-    rivals.map(|(at, why)| (by_age[at].0, why)).collect()
+    rivals.map(|(at, why)| (*by_age[at].0, why)).collect()
 }
 
 /// Their places, where the older ones come first.
-fn rivals_by_age(leases: &[&(Block, Remote)], local: &Local) -> Vec<(usize, Skipped)> {
+fn rivals_by_age(leases: &[(&Block, &Remote)], local: &Local) -> Vec<(usize, Skipped)> {
     let mut rivals = Vec::new();
     for (at, (block, _)) in leases.iter().enumerate() {
         if local.is_on_grid(block) {
@@ -109,7 +112,7 @@ fn rivals_by_age(leases: &[&(Block, Remote)], local: &Local) -> Vec<(usize, Skip
         let across = others.find(|(other, (its, _))| {
             its.overlaps(block) && (*other < at || local.is_on_grid(its))
         });
-        rivals.extend(across.map(|(_, (its, _))| (at, Skipped::OverlapsLease(*its))));
+        rivals.extend(across.map(|(_, (its, _))| (at, Skipped::OverlapsLease(**its))));
     }
     let known: BTreeSet<usize> = rivals.iter().map(|(at, _)| *at).collect();
     for ipv4 in [true, false] {
@@ -126,7 +129,7 @@ fn rivals_by_age(leases: &[&(Block, Remote)], local: &Local) -> Vec<(usize, Skip
 fn same_macs(
     mut macs: Vec<(Mac, usize)>,
     ipv4: bool,
-    leases: &[&(Block, Remote)],
+    leases: &[(&Block, &Remote)],
 ) -> Vec<(usize, Skipped)> {
     macs.sort_unstable();
     let groups = macs.chunk_by(|one, other| one.0 == other.0);
@@ -135,10 +138,10 @@ fn same_macs(
             return Vec::new();
         };
         let (holder, its) = &leases[*first];
-        let differs = |at: &usize| !is_same_machine(ipv4, its, &leases[*at].1);
+        let differs = |at: &usize| !is_same_machine(ipv4, its, leases[*at].1);
         let others = others.iter().map(|(_, at)| *at).filter(differs);
         others
-            .map(|at| (at, Skipped::SameMac(*mac, *holder)))
+            .map(|at| (at, Skipped::SameMac(*mac, **holder)))
             .collect()
     };
     groups.flat_map(rivals_of).collect()

@@ -85,6 +85,11 @@ impl Agent {
         (self.remotes.len(), self.skipped.len())
     }
 
+    /// The kernel had nothing of ours when it was first read.
+    pub(crate) fn found_nothing(&self) -> bool {
+        self.found_nothing
+    }
+
     /// A first dump of the kernel has been taken in.
     pub(crate) fn has_seen_the_kernel(&self) -> bool {
         self.dumped

@@ -23,8 +23,8 @@ pub(crate) struct Local {
     pub(crate) underlay: Underlay,
     /// The pools, IPv4 and IPv6.
     pub(crate) pools: [Option<IpNetwork>; 2],
-    /// The own block.
-    pub(crate) block: Block,
+    /// The own block; nothing until this node has one.
+    pub(crate) block: Option<Block>,
     /// The inner MACs of the own VTEPs, IPv4 and IPv6.
     pub(crate) macs: [Mac; 2],
     /// The name of this node.
@@ -80,12 +80,8 @@ impl Local {
         match &self.backend {
             Backend::HostGw | Backend::Bgp => [None, None],
             Backend::Vxlan(options) => [
-                self.block
-                    .v4()
-                    .map(|_| vxlan::device_name(options.vni, true)),
-                self.block
-                    .v6()
-                    .map(|_| vxlan::device_name(options.vni, false)),
+                self.pools[0].map(|_| vxlan::device_name(options.vni, true)),
+                self.pools[1].map(|_| vxlan::device_name(options.vni, false)),
             ],
         }
     }
@@ -94,14 +90,10 @@ impl Local {
     pub(crate) fn own_entries(&self, devices: Devices) -> Vec<Entry> {
         let mut entries = Vec::new();
         let names = self.device_names();
-        let blocks = [
-            self.block.v4().map(IpNetwork::V4),
-            self.block.v6().map(IpNetwork::V6),
-        ];
-        let forward = [Sysctl::ForwardV4, Sysctl::ForwardV6];
-        for (family, forward) in forward.into_iter().enumerate() {
-            let Some(block) = blocks[family] else {
-                continue;
+        for block in self.networks() {
+            let (family, forward) = match block.is_ipv4() {
+                true => (0, Sysctl::ForwardV4),
+                false => (1, Sysctl::ForwardV6),
             };
             entries.push(Entry::Sysctl(forward, 1));
             entries.push(Entry::Route(
@@ -169,6 +161,11 @@ impl Local {
         }
     }
 
+    /// The parts of the own block, IPv4 first.
+    pub(crate) fn networks(&self) -> impl Iterator<Item = IpNetwork> + use<> {
+        self.block.into_iter().flat_map(|block| networks(&block))
+    }
+
     /// The parts of a block whose family this node has.
     pub(crate) fn usable(&self, block: &Block) -> impl Iterator<Item = IpNetwork> + use<> {
         let pools = self.pools;
@@ -178,8 +175,8 @@ impl Local {
     /// Whether a block has the length of the own one: two such are the same, or
     /// have no address in common.
     pub(crate) fn is_on_grid(&self, block: &Block) -> bool {
-        let v4 = block.v4().zip(self.block.v4());
-        let v6 = block.v6().zip(self.block.v6());
+        let v4 = block.v4().zip(self.block.and_then(|own| own.v4()));
+        let v6 = block.v6().zip(self.block.and_then(|own| own.v6()));
         v4.is_none_or(|(its, own)| its.prefix() == own.prefix())
             && v6.is_none_or(|(its, own)| its.prefix() == own.prefix())
     }
@@ -199,12 +196,15 @@ impl Local {
     /// Whether this is the word that the own block is not, or not any more, this
     /// node's.
     pub(crate) fn loses_its_lease_by(&self, event: &LeaseEvent) -> bool {
+        let Some(own) = self.block else {
+            return false;
+        };
         match event {
-            LeaseEvent::Gone(block) => *block == self.block,
-            LeaseEvent::Put(lease) => lease.block == self.block && !self.is_mine(lease),
+            LeaseEvent::Gone(block) => *block == own,
+            LeaseEvent::Put(lease) => lease.block == own && !self.is_mine(lease),
             LeaseEvent::Reset(leases) => !leases
                 .iter()
-                .any(|lease| lease.block == self.block && self.is_mine(lease)),
+                .any(|lease| lease.block == own && self.is_mine(lease)),
         }
     }
 

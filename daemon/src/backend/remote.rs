@@ -141,6 +141,14 @@ impl Remote {
         Ok(remote)
     }
 
+    /// What this node's own block or MACs have against a lease that was read before they were known.
+    pub(crate) fn check_against_own(&self, block: &Block, local: &Local) -> Result<(), Skipped> {
+        check_overlap(block, local)?;
+        let macs = self.vteps.iter().zip(local.macs);
+        let mut own = macs.filter_map(|(its, own)| its.filter(|its| *its == own));
+        own.next().map_or(Ok(()), |mac| Err(Skipped::OwnMac(mac)))
+    }
+
     /// Something must be missing in one family at most.
     fn check_ways(&self, block: &Block, local: &Local) -> Result<(), Skipped> {
         let mut missing = None;
@@ -189,14 +197,19 @@ fn check_block(block: &Block, local: &Local) -> Result<(), Skipped> {
     if !local.has_in_pools(block) {
         return Err(Skipped::OutsidePool);
     }
-    if block.overlaps(&local.block) {
-        return Err(Skipped::Overlap);
-    }
+    check_overlap(block, local)?;
     let underlay = &local.underlay;
     let own = underlay.own_addresses().map(IpNetwork::from);
     let mut holds = underlay.connected.iter().copied().chain(own);
     match holds.find(|held| networks(block).any(|part| contains(part, *held))) {
         Some(held) => Err(Skipped::HoldsUnderlay(held)),
+        None => Ok(()),
+    }
+}
+
+fn check_overlap(block: &Block, local: &Local) -> Result<(), Skipped> {
+    match local.block.filter(|own| own.overlaps(block)) {
+        Some(_) => Err(Skipped::Overlap),
         None => Ok(()),
     }
 }

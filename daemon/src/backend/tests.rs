@@ -30,7 +30,7 @@ fn local(backend: Backend) -> Local {
             why: String::new(),
         },
         pools: ["10.244.0.0/16".parse().ok(), None],
-        block: block("10.244.72.0-24"),
+        block: Some(block("10.244.72.0-24")),
         macs: [Mac([2; 6]); 2],
         node: "node1".into(),
     }
@@ -292,14 +292,15 @@ fn pods_get_what_the_tunnel_leaves() {
 #[test]
 fn the_own_lease_is_lost_when_it_is_gone_or_another_nodes() {
     let local = local(vxlan(false));
+    let its = block("10.244.72.0-24");
     let own = |value: &str| Lease {
-        block: local.block,
+        block: its,
         ..lease(value)
     };
     let mine = own(&vxlan_value("10.99.0.1"));
     let foreign = own(&vxlan_value("10.99.0.2"));
     for (event, lost) in [
-        (LeaseEvent::Gone(local.block), true),
+        (LeaseEvent::Gone(its), true),
         (LeaseEvent::Gone(block("10.244.60.0-24")), false),
         (LeaseEvent::Put(mine.clone()), false),
         (LeaseEvent::Put(foreign.clone()), true),

@@ -1,12 +1,9 @@
 //! `twill cleanup`: takes down all that is ours.
 
 use std::fs;
-use std::time::Instant;
-
-use kernel::{Change, Kernel, Netlink, NetlinkOptions, Ownership, Reconciler, Scope};
 
 use crate::config::{self, Config};
-use crate::{locks, outside, plugin, subnet_env};
+use crate::{locks, outside, plugin, removal, subnet_env};
 
 use super::args::Cleanup;
 use super::{Outcome, print, release, runtime, say};
@@ -28,7 +25,9 @@ pub(super) fn cleanup(cleanup: &Cleanup) -> anyhow::Result<Outcome> {
     }
     let runtime = runtime()?;
     let _context = runtime.enter();
-    removed.extend(remove_from_kernel(&config, cleanup.dry_run)?);
+    let inside = removal::remove(config.route_protocol, cleanup.dry_run)?;
+    removed.extend(inside.removed);
+    inside.failed.iter().for_each(|why| say(why));
     let outside = outside::remove(config.route_protocol, cleanup.dry_run);
     removed.extend(outside.removed);
     outside.failed.iter().for_each(|why| say(why));
@@ -53,63 +52,6 @@ fn told(removed: &[String], dry_run: bool) -> String {
         .iter()
         .map(|what| format!("{verb} {what}\n"))
         .collect()
-}
-
-fn remove_from_kernel(config: &Config, dry_run: bool) -> anyhow::Result<Vec<String>> {
-    let protocol = config.route_protocol;
-    let mut kernel = Netlink::open(NetlinkOptions {
-        protocol,
-        nexthop_objects: true,
-    })?;
-    let mut reconciler = Reconciler::new(Ownership {
-        protocol,
-        adopt_boot_routes: false,
-    });
-    let (links, addresses) = kernel.links()?;
-    reconciler.observe_links(links, addresses);
-    reconciler.resync(kernel.dump(&reconciler.interest(false))?);
-    let changes = reconciler.pending(Instant::now(), Scope::All, usize::MAX);
-    let named = changes
-        .iter()
-        .map(|change| name(change, &reconciler))
-        .collect();
-    if !dry_run {
-        for refusal in kernel.apply(&changes)? {
-            // What went with its device or its nexthop is gone, too.
-            if !matches!(refusal.errno, libc::ENOENT | libc::ESRCH | libc::ENODEV) {
-                say(&format!(
-                    "the kernel refused the {}: {refusal}",
-                    changes[refusal.index]
-                ));
-            }
-        }
-    }
-    Ok(named)
-}
-
-fn name(change: &Change, reconciler: &Reconciler) -> String {
-    let link = |index: &kernel::IfIndex| {
-        reconciler
-            .links()
-            .get(index)
-            .map_or_else(|| index.to_string(), |l| l.name.clone())
-    };
-    match change {
-        Change::RemoveDevice { name } => format!("device {name}"),
-        Change::RemoveAddress {
-            link: index,
-            network,
-        } => format!("address {network} on {}", link(index)),
-        Change::RemoveNeighbour { link: index, ip } => format!("neighbour {ip} on {}", link(index)),
-        Change::RemoveFdb {
-            link: index,
-            mac,
-            dst,
-        } => format!("FDB entry {mac} to {dst} on {}", link(index)),
-        Change::RemoveNexthop { id } => format!("nexthop {}", id.0),
-        Change::RemoveRoute { key, .. } => format!("route {}", key.prefix),
-        other => other.to_string(),
-    }
 }
 
 /// `subnet.env` is ours if it has what we write.

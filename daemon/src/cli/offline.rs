@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use kernel::{Kernel, Netlink, NetlinkOptions, Ownership};
-use subnet_alloc::{LeaseEvent, LeaseStore, Listing, own_lease};
+use subnet_alloc::{LeaseStore, Listing, own_lease};
 use tokio::time::timeout;
 
 use crate::agent::{Agent, Grace, Input, Output};
@@ -42,10 +42,10 @@ async fn look(
     let document = document.ok_or_else(|| anyhow::anyhow!("{name} has no network config"))?;
     let (links, addresses) = kernel.links()?;
     let plan = start::plan(config, document, (&links, &addresses))?;
-    let macs = plan.macs(config, &links, &listing.leases, &mut || 0);
+    let macs = plan.macs(config, &links, &listing.leases, start::new_macs());
     let claimant = plan.claimant(config, macs);
-    let leases = listing.leases.clone();
-    let own = timeout(PATIENCE, own_lease(store, &claimant, listing)).await??;
+    let holders = claimant.holders(&listing);
+    let own = timeout(PATIENCE, own_lease(store, &claimant, holders)).await??;
     let own = own.filter(|lease| plan.network.fits(&lease.block).is_ok());
     let Some(own) = own else {
         anyhow::bail!(
@@ -53,7 +53,7 @@ async fn look(
             config.node_name
         );
     };
-    let local = plan.local(own.block, macs, &config.node_name);
+    let local = plan.local(Some(own.block), macs, &config.node_name);
     let ownership = Ownership {
         protocol: config.route_protocol,
         adopt_boot_routes: true,
@@ -61,7 +61,8 @@ async fn look(
     let mut agent = Agent::new(local, ownership, Grace(config.vanished_grace));
     let now = Instant::now();
     agent.handle(Input::Own(own), now);
-    agent.handle(Input::Leases(vec![LeaseEvent::Reset(leases)]), now);
+    agent.handle(Input::Part(listing.leases), now);
+    agent.handle(Input::Listed, now);
     agent.handle(Input::Links(links, addresses), now);
     read_only(&mut agent, kernel, now)?;
     Ok(agent)
@@ -75,7 +76,11 @@ fn read_only(agent: &mut Agent, kernel: &mut Netlink, now: Instant) -> anyhow::R
                 let (links, addresses) = kernel.links()?;
                 Input::Links(links, addresses)
             }
-            Output::Dump(interest) => Input::Dump(kernel.dump(&interest)?),
+            Output::Dump(interest) => {
+                agent.handle(Input::Dump(kernel.dump(&interest)?), now);
+                agent.plan_to_the_end(now);
+                continue;
+            }
             Output::Notice(_) | Output::Nodes(_) => continue,
             Output::Apply(_) | Output::Refused(_) => return Ok(()),
         };

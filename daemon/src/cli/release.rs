@@ -65,9 +65,9 @@ async fn own(config: &Config, store: &Store) -> anyhow::Result<Option<Lease>> {
     };
     let (links, addresses) = Netlink::open(options)?.links()?;
     let plan = start::plan(config, &document, (&links, &addresses))?;
-    let macs = plan.macs(config, &links, &listing.leases, &mut || 0);
+    let macs = plan.macs(config, &links, &listing.leases, start::new_macs());
     let claimant = plan.claimant(config, macs);
-    match own_lease(store, &claimant, listing).await {
+    match own_lease(store, &claimant, claimant.holders(&listing)).await {
         Err(AcquireError::Alloc(AllocError::Rival(rival))) => {
             say(&rival.to_string());
             Ok(None)

@@ -1,30 +1,32 @@
-//! What happens once: locks, sockets, the first listing, the block.
+//! What happens once: locks, sockets, and trying until there is a block.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use kernel::{Kernel, Mac, Netlink, NetlinkOptions, Ownership};
-use subnet_alloc::{
-    AcquireError, Acquired, BadEvent, Block, Lease, Leases, Revision, acquire_while,
-};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::agent::{Agent, Grace, Input};
 use crate::config::Config;
 use crate::control::{self, Request};
 use crate::inspect::{self, Daemon};
 use crate::notify::Watchdog;
-use crate::passed_over::PassedOver;
 use crate::signals::Signals;
-use crate::start::{self, Plan};
+use crate::start;
 use crate::store::Store;
 use crate::tenure::Begin;
-use crate::{health, locks, memory, random};
+use crate::{health, locks, memory};
 
+use super::acquisition::{Started, Stop, list_and_acquire};
 use super::files::Files;
 use super::leases::{Following, Holding};
-use super::{Driver, Settings, words};
+use super::{Driver, Settings};
+
+/// How often a store without a network config, or without an answer, is asked
+/// again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How many reasons for waiting are told, each once.
+const REASONS: usize = 16;
 
 /// Runs the daemon until a signal ends it. The kernel stays as it is.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
@@ -41,7 +43,7 @@ pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let Some(up) = start_up_or_end(config, &store, (&mut signals, &mut requests)).await? else {
         return Ok(());
     };
-    Driver::new(settings, Arc::new(store), up, started)?
+    Driver::new(settings, Arc::new(store), up, started)
         .run(signals, requests)
         .await
 }
@@ -63,115 +65,39 @@ async fn start_up_or_end(
     }
 }
 
-/// What is there once this node has its block.
-struct Started {
-    kernel: Netlink,
-    plan: Plan,
-    macs: [Mac; 2],
-    /// The own lease.
-    lease: Lease,
-    /// Of the listing.
-    revision: Revision,
-    /// Knows all leases.
-    agent: Agent,
-    /// The network config as it was written.
-    document: Vec<u8>,
-    passed_over: PassedOver,
-}
-
+/// Tries until this node has its block. Waits for the store as long as it takes, and says so once for each reason.
 async fn start_up(config: &Config, store: &Store) -> anyhow::Result<Started> {
-    let options = NetlinkOptions {
-        protocol: config.route_protocol,
-        nexthop_objects: true,
-    };
-    let mut kernel = Netlink::open(options)?;
-    let mut random = random::source();
-    let mut passed_over = PassedOver::default();
-    let mut said = String::new();
+    let mut said = BTreeSet::new();
     loop {
-        let mut listing = start::first_listing(config, store).await;
-        let document = listing.config.clone().unwrap_or_default();
-        let (links, addresses) = kernel.links()?;
-        let plan = start::plan(config, &document, (&links, &addresses))?;
-        plan.announce(config);
-        let bad = std::mem::take(&mut listing.bad);
-        passed_over.take(vec![BadEvent::Reset(bad)], Instant::now());
-        let macs = plan.macs(config, &links, &listing.leases, &mut random);
-        let claimant = plan.claimant(config, macs);
-        // What other nodes' leases say is taken in while the store is asked for the block.
-        let chosen = &mut |block, leases: &mut Leases<'_>| {
-            let mut agent = new_agent(config, &plan, macs, block);
-            agent.begin(leases);
-            agent
+        let why = match list_and_acquire(config, store).await {
+            Ok(started) => return Ok(started),
+            Err(Stop::End(error)) => return Err(error),
+            Err(Stop::NotYet(why)) => why,
         };
-        match acquire_while(store, &claimant, listing, &mut random, chosen).await {
-            Ok((acquired, agent)) => {
-                announce_lease(&acquired);
-                return Ok(Started {
-                    kernel,
-                    plan,
-                    macs,
-                    lease: acquired.lease,
-                    revision: acquired.revision,
-                    agent,
-                    document,
-                    passed_over,
-                });
-            }
-            // A store that fails between two answers is no reason to end.
-            Err(AcquireError::Store(error)) => {
-                let why = error.to_string();
-                if said != why {
-                    warn!("no block yet: {why}; trying again every second");
-                    said = why;
-                }
-                tokio::time::sleep(start::ASK_AGAIN).await;
-            }
-            Err(error) => return Err(error.into()),
+        if said.len() < REASONS && said.insert(why.clone()) {
+            warn!("no block yet: {why}; trying again every second");
         }
-    }
-}
-
-fn announce_lease(acquired: &Acquired) {
-    info!(
-        "block {} {}; {} leases in all",
-        acquired.lease.block,
-        words::how(acquired.how),
-        acquired.leases.len()
-    );
-    for lease in &acquired.unfit {
-        warn!(
-            "the network config no longer gives out block {}, which this node has; it is left to expire",
-            lease.block
-        );
+        tokio::time::sleep(ASK_AGAIN).await;
     }
 }
 
 impl Driver {
-    fn new(
-        settings: Settings,
-        store: Arc<Store>,
-        up: Started,
-        started: Instant,
-    ) -> anyhow::Result<Driver> {
+    fn new(settings: Settings, store: Arc<Store>, up: Started, started: Instant) -> Driver {
         let Settings { config, load } = settings;
         let Started {
-            kernel,
+            plane,
             plan,
             macs,
             lease,
             revision,
-            mut agent,
             document,
             passed_over,
         } = up;
         memory::give_back();
-        agent.handle(Input::Own(lease.clone()), Instant::now());
         let config = Arc::new(config);
         let following = Following::begin(&store, &document, Some(revision));
         let holding = Holding::begin(&store, &config, (&plan, macs), (lease, Begin::Holding));
-        let (reader, worker) = kernel.split()?;
-        Ok(Driver {
+        Driver {
             daemon: Daemon {
                 passed_over,
                 ..Daemon::new(start::describe_store(&config), config.lease_ttl, started)
@@ -181,9 +107,7 @@ impl Driver {
             store,
             following,
             holding,
-            reader,
-            worker,
-            agent,
+            plane,
             plan,
             document,
             listening: false,
@@ -192,15 +116,6 @@ impl Driver {
             watchdog: Watchdog::from_environment(),
             outside: None,
             bgp: None,
-        })
+        }
     }
-}
-
-fn new_agent(config: &Config, plan: &Plan, macs: [Mac; 2], block: Block) -> Agent {
-    let local = plan.local(block, macs, &config.node_name);
-    let ownership = Ownership {
-        protocol: config.route_protocol,
-        adopt_boot_routes: true,
-    };
-    Agent::new(local, ownership, Grace(config.vanished_grace))
 }

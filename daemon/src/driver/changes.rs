@@ -13,7 +13,6 @@ use crate::backend::Local;
 use crate::bgp::fabric;
 use crate::config::{Config, Reload};
 use crate::outside::Outside;
-use crate::random;
 use crate::start::{self, Plan};
 use crate::store::Store;
 use crate::tenure::Begin;
@@ -79,7 +78,7 @@ impl Driver {
     }
 
     fn is_underlay_as_planned(&self) -> bool {
-        let reconciler = self.agent.reconciler();
+        let reconciler = self.plane.agent.reconciler();
         let link = reconciler.links().get(&self.plan.underlay.link);
         self.plan.still_holds(link, reconciler.link_addresses())
     }
@@ -139,7 +138,7 @@ impl Driver {
             self.follow_choice(&before.bgp);
         }
         if before.outside != self.config.outside {
-            self.outside = Outside::open(&self.config, self.agent.local());
+            self.outside = Outside::open(&self.config, self.plane.agent.local());
         }
         if !self.adopt(plan, "the settings have changed") {
             self.restart_tasks();
@@ -150,15 +149,15 @@ impl Driver {
     /// A plan for other settings, another network config or another underlay, if
     /// this node keeps its block with it.
     fn plan_for(&self, config: &Config, document: &[u8]) -> Result<Plan, String> {
-        let reconciler = self.agent.reconciler();
+        let reconciler = self.plane.agent.reconciler();
         let links: Vec<Link> = reconciler.links().values().cloned().collect();
         let addresses = reconciler.link_addresses();
         let plan = start::plan(config, document, (&links, addresses))
             .map_err(|error| error.to_string())?;
-        let block = self.agent.local().block;
-        match plan.misfit(&block) {
+        let block = self.plane.agent.local().block;
+        match block.and_then(|block| Some((block, plan.misfit(&block)?))) {
             None => Ok(plan),
-            Some(why) => Err(format!(
+            Some((block, why)) => Err(format!(
                 "this node's block {block} is none that it gives out ({why}); its pods would lose their addresses: write a config that has it, or restart twill to take another block and recreate the pods"
             )),
         }
@@ -167,13 +166,13 @@ impl Driver {
     /// Goes on with another plan and the same block. Says whether that is another
     /// one at all.
     fn adopt(&mut self, plan: Plan, why: &str) -> bool {
-        let reconciler = self.agent.reconciler();
+        let reconciler = self.plane.agent.reconciler();
         let links: Vec<Link> = reconciler.links().values().cloned().collect();
-        let own: Vec<_> = self.agent.own().cloned().into_iter().collect();
-        let macs = plan.macs(&self.config, &links, &own, &mut random::source());
-        let block = self.agent.local().block;
+        let own: Vec<_> = self.plane.agent.own().cloned().into_iter().collect();
+        let macs = plan.macs(&self.config, &links, &own, start::new_macs());
+        let block = self.plane.agent.local().block;
         let local = plan.local(block, macs, &self.config.node_name);
-        let is_same = local == *self.agent.local() && plan.network == self.plan.network;
+        let is_same = local == *self.plane.agent.local() && plan.network == self.plan.network;
         let before = std::mem::replace(&mut self.plan, plan);
         if is_same {
             return false;
@@ -205,8 +204,8 @@ impl Driver {
     /// The lease is published as it has to be now, and every other one read
     /// again: what they mean depends on the plan.
     fn restart_tasks(&mut self) {
-        let macs = self.agent.local().macs;
-        if let Some(own) = self.agent.own().cloned() {
+        let macs = self.plane.agent.local().macs;
+        if let Some(own) = self.plane.agent.own().cloned() {
             let lease = (own, Begin::Publishing);
             self.holding = Holding::begin(&self.store, &self.config, (&self.plan, macs), lease);
         }

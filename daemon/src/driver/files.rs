@@ -1,6 +1,7 @@
 //! What is written once all is in the kernel: `subnet.env`, `node.json`, the
 //! CNI plugin, `READY=1`.
 
+use subnet_alloc::Block;
 use tracing::{error, info, warn};
 
 use crate::agent::Agent;
@@ -34,11 +35,11 @@ impl Files {
         config: &Config,
         daemon: &Daemon,
     ) -> bool {
-        if !agent.is_ready() {
+        let Some(block) = agent.local().block.filter(|_| agent.is_ready()) else {
             return false;
-        }
-        self.remember(agent, config);
-        self.write_subnet_env(agent, plan, config);
+        };
+        self.remember((agent, block), config);
+        self.write_subnet_env((agent, block), plan, config);
         self.install_plugin(config);
         let is_first = !std::mem::replace(&mut self.announced, true);
         if is_first {
@@ -88,12 +89,9 @@ impl Files {
         }
     }
 
-    fn remember(&mut self, agent: &Agent, config: &Config) {
-        let local = agent.local();
-        let state = State {
-            block: local.block,
-            macs: local.macs,
-        };
+    fn remember(&mut self, (agent, block): (&Agent, Block), config: &Config) {
+        let macs = agent.local().macs;
+        let state = State { block, macs };
         if self.remembered.as_ref() == Some(&state) {
             return;
         }
@@ -106,13 +104,12 @@ impl Files {
         self.remembered = Some(state);
     }
 
-    fn write_subnet_env(&mut self, agent: &Agent, plan: &Plan, config: &Config) {
-        let local = agent.local();
+    fn write_subnet_env(&mut self, (agent, block): (&Agent, Block), plan: &Plan, config: &Config) {
         let env = SubnetEnv {
             network: plan.network.v4.as_ref().map(|pool| pool.network),
             ipv6_network: plan.network.v6.as_ref().map(|pool| pool.network),
-            block: local.block,
-            mtu: local.pod_mtu(),
+            block,
+            mtu: agent.local().pod_mtu(),
             ip_masq: config.ip_masq,
         };
         if self.written.as_ref() == Some(&env) {

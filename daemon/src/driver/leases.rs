@@ -115,7 +115,7 @@ impl Driver {
                 self.daemon.store = StoreState::Up;
             }
             StoreEvent::Down(Outage { why, heard }) => {
-                let routes = self.agent.reconciler().routes().count();
+                let routes = self.plane.agent.reconciler().routes().count();
                 warn!("store lost: {why}; keeping {routes} routes and trying again");
                 let since = Instant::now();
                 self.daemon.store = StoreState::Down {
@@ -128,7 +128,7 @@ impl Driver {
     }
 
     fn take_leases(&mut self, events: Vec<LeaseEvent>) {
-        let local = self.agent.local();
+        let local = self.plane.agent.local();
         if events.iter().any(|event| local.loses_its_lease_by(event)) {
             // A full channel has a hint in it already.
             let _ = self.holding.hints.try_send(Hint::Lost);
@@ -145,35 +145,31 @@ impl Driver {
             TenureEvent::Failed(why) => {
                 warn!("the lease could not be renewed: {why}; trying again");
             }
-            TenureEvent::Lost => {
+            TenureEvent::Lost(block) => {
                 self.daemon.lost = true;
-                warn!(
-                    "the lease on {} is gone from the store; acquiring it again",
-                    self.agent.local().block
-                );
+                warn!("the lease on {block} is gone from the store; acquiring it again");
             }
             TenureEvent::Acquired(acquired) => self.take_block(*acquired),
         }
     }
 
     fn take_block(&mut self, acquired: Acquired) {
-        let (old, new) = (self.agent.local().block, acquired.lease.block);
+        let (old, new) = (self.plane.agent.local().block, acquired.lease.block);
         let how = words::how(acquired.how);
-        if has_all_of(&new, &old) {
-            info!("block {new} {how}");
-        } else {
-            error!(
+        match old.filter(|old| !has_all_of(&new, old)) {
+            None => info!("block {new} {how}"),
+            Some(old) => error!(
                 "block {old} is another node's now; this node has {new}: recreate the pods of this node"
-            );
+            ),
         }
-        if old != new {
+        if old != Some(new) {
             let local = Local {
-                block: new,
-                ..self.agent.local().clone()
+                block: Some(new),
+                ..self.plane.agent.local().clone()
             };
             self.tell_local(local);
             // Whoever has the old block now was not another node's lease before.
-            self.tell(Input::Leases(vec![LeaseEvent::Reset(acquired.leases)]));
+            self.following = Following::begin(&self.store, &self.document, None);
         }
         (self.daemon.renewed, self.daemon.lost) = (Instant::now(), false);
         self.tell(Input::Own(acquired.lease));

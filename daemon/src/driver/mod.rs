@@ -2,34 +2,37 @@
 //! the outside. It decides nothing.
 //!
 //! ```text
-//! begin.rs    once: locks, sockets, the first listing, the block
-//! mod.rs      the loop, and what the agent asks for
-//! leases.rs   what the store and the tenure tell
-//! changes.rs  what the operator and the underlay change under a running daemon
-//! peers.rs    the BGP backend: its core, TCP
-//! files.rs    subnet.env, node.json, READY=1
-//! words.rs    what is said to the operator
+//! begin.rs        once: locks, sockets, and trying until there is a block
+//! acquisition.rs  the first listing and the block
+//! mod.rs          the loop
+//! plane.rs        what the agent asks of the kernel
+//! leases.rs       what the store and the tenure tell
+//! changes.rs      what the operator and the underlay change under a running daemon
+//! peers.rs        the BGP backend: its core, TCP
+//! files.rs        subnet.env, node.json, READY=1
+//! words.rs        what is said to the operator
 //! ```
 
+mod acquisition;
 mod begin;
 mod changes;
 mod files;
 mod leases;
 mod peers;
+mod plane;
 mod words;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use kernel::{Carried, Change, Notification, Reader, Refusal, Worker};
+use kernel::Notification;
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::info;
 
-use crate::agent::{Agent, Input, Notice, Output};
+use crate::agent::Input;
 use crate::bgp::fabric;
 use crate::config::{Config, ConfigError};
 use crate::control::{Answer, Request, Topic};
-use crate::hints;
 use crate::inspect::{self, Daemon, Seen};
 use crate::memory;
 use crate::notify::{self, Watchdog};
@@ -42,9 +45,7 @@ pub(crate) use begin::run;
 use files::Files;
 use leases::{Following, Holding};
 use peers::Bgp;
-
-/// Refusals of one batch that are named in the log; the rest is counted.
-const REFUSALS_NAMED: usize = 5;
+use plane::{Elsewhere, Plane};
 
 /// The settings of this process, and how to get them again.
 pub(crate) struct Settings {
@@ -60,9 +61,7 @@ struct Driver {
     store: Arc<Store>,
     following: Following,
     holding: Holding,
-    reader: Reader,
-    worker: Worker,
-    agent: Agent,
+    plane: Plane,
     plan: Plan,
     /// What the loop knows besides the agent, for those who look inside.
     daemon: Daemon,
@@ -98,11 +97,8 @@ impl Driver {
                     Told::End => break,
                     Told::HangUp => self.hang_up(),
                 },
-                carried = self.worker.next() => {
-                    let Carried { changes, refusals } = carried?;
-                    self.tell(Input::Applied(changes, refusals));
-                }
-                told = self.reader.notifications() => self.hear(told?),
+                carried = self.plane.worker.next() => self.plane.take(carried?),
+                told = self.plane.reader.notifications() => self.hear(told?),
                 Some(event) = self.holding.events.recv() => self.take_tenure(event),
                 Some(event) = self.following.events.recv() => self.take_store(event),
                 Some(request) = requests.recv() => self.answer(request)?,
@@ -114,7 +110,7 @@ impl Driver {
         }
         info!(
             "stopping; the kernel keeps {} routes",
-            self.agent.reconciler().routes().count()
+            self.plane.agent.reconciler().routes().count()
         );
         notify::stopping();
         Ok(())
@@ -125,7 +121,7 @@ impl Driver {
         let bgp = self.bgp.as_ref().and_then(Bgp::poll_timeout);
         let watchdog = self.watchdog.poll_timeout();
         [
-            self.agent.poll_timeout(),
+            self.plane.agent.poll_timeout(),
             outside,
             self.underlay_due,
             bgp,
@@ -137,7 +133,7 @@ impl Driver {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.agent.handle_timeout(now);
+        self.plane.agent.handle_timeout(now);
         if let Some(bgp) = &mut self.bgp {
             bgp.handle_timeout(now);
         }
@@ -148,12 +144,12 @@ impl Driver {
     }
 
     fn tell(&mut self, input: Input) {
-        self.agent.handle(input, Instant::now());
+        self.plane.tell(input);
     }
 
     fn tend_outside(&mut self) {
         if let Some(outside) = &mut self.outside {
-            outside.tend(&self.agent, Instant::now());
+            outside.tend(&self.plane.agent, Instant::now());
         }
     }
 
@@ -161,7 +157,7 @@ impl Driver {
     async fn hear_the_kernel(&mut self) -> anyhow::Result<()> {
         let told = tokio::select! {
             biased;
-            told = self.reader.notifications() => told?,
+            told = self.plane.reader.notifications() => told?,
             () = std::future::ready(()) => return Ok(()),
         };
         self.hear(told);
@@ -193,20 +189,20 @@ impl Driver {
     /// Does what the agent asks for.
     fn work(&mut self) -> anyhow::Result<()> {
         loop {
-            while let Some(output) = self.agent.poll_output(Instant::now()) {
-                self.carry_out(output)?;
+            while let Some(output) = self.plane.work()? {
+                self.carry_out(output);
             }
             if self.work_fabric()? {
                 continue;
             }
-            if self.worker.busy() > 0 || self.listening {
+            if self.plane.worker.busy() > 0 || self.listening {
                 break;
             }
             self.end_first_load()?;
         }
         let is_ready = self
             .files
-            .follow(&self.agent, &self.plan, &self.config, &self.daemon);
+            .follow(&self.plane.agent, &self.plan, &self.config, &self.daemon);
         if is_ready {
             tokio::spawn(leases::say_serving(self.store.clone()));
         }
@@ -217,53 +213,19 @@ impl Driver {
     /// change; what others did meanwhile, one more look tells.
     fn end_first_load(&mut self) -> anyhow::Result<()> {
         self.listening = true;
-        self.reader.listen()?;
+        self.plane.reader.listen()?;
         self.tell(Input::Doubt);
-        self.outside = Outside::open(&self.config, self.agent.local());
+        self.outside = Outside::open(&self.config, self.plane.agent.local());
         self.tend_outside();
         memory::give_back();
         Ok(())
     }
 
-    fn carry_out(&mut self, output: Output) -> anyhow::Result<()> {
+    fn carry_out(&mut self, output: Elsewhere) {
         match output {
-            Output::ReadLinks => {
-                let (links, addresses) = self.reader.links()?;
-                self.tell(Input::Links(links, addresses));
-                self.heed_underlay();
-            }
-            Output::Dump(interest) => {
-                let dump = self.reader.dump(&interest)?;
-                self.tell(Input::Dump(dump));
-            }
-            Output::Apply(changes) => self.worker.submit(changes),
-            Output::Nodes(leases) => self.tell_fabric(fabric::Input::Leases(leases)),
-            Output::Notice(Notice::Skipped(leases)) => {
-                self.daemon.passed_over.name_leases(&leases, Instant::now());
-            }
-            Output::Notice(notice) => words::say(&notice),
-            Output::Refused(refused) => {
-                for (change, refusal) in refused.iter().take(REFUSALS_NAMED) {
-                    self.say_refused(change, refusal);
-                }
-                if let Some(more @ 1..) = refused.len().checked_sub(REFUSALS_NAMED) {
-                    warn!("the kernel refused {more} more changes; see `twill check`");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn say_refused(&self, change: &Change, refusal: &Refusal) {
-        let links = self.agent.reconciler().links().values();
-        let hint = hints::hint(change, refusal, links).map(|hint| format!("; {hint}"));
-        let hint = hint.unwrap_or_default();
-        if hints::is_grave(change) {
-            error!(
-                "the kernel refused {change}: {refusal}{hint}; no pod of this node has a network until then; trying again"
-            );
-        } else {
-            warn!("the kernel refused {change}: {refusal}{hint}; trying again");
+            Elsewhere::LinksRead => self.heed_underlay(),
+            Elsewhere::Nodes(leases) => self.tell_fabric(fabric::Input::Leases(leases)),
+            Elsewhere::Say(words) => words.say(&self.plane.agent, &mut self.daemon.passed_over),
         }
     }
 
@@ -283,7 +245,7 @@ impl Driver {
             None => inspect::answer(
                 request,
                 &Seen {
-                    agent: &self.agent,
+                    agent: &self.plane.agent,
                     daemon: &self.daemon,
                     config: &self.config,
                     fabric: self.bgp.as_ref().map(|bgp| &bgp.fabric),
@@ -297,9 +259,12 @@ impl Driver {
     /// what is really there.
     fn look_again(&mut self) -> anyhow::Result<()> {
         self.tell(Input::Doubt);
-        let (links, addresses) = self.reader.links()?;
+        let (links, addresses) = self.plane.reader.links()?;
         self.tell(Input::Links(links, addresses));
-        let dump = self.reader.dump(&self.agent.reconciler().interest(false))?;
+        let dump = self
+            .plane
+            .reader
+            .dump(&self.plane.agent.reconciler().interest(false))?;
         self.tell(Input::Dump(dump));
         Ok(())
     }

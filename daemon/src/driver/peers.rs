@@ -128,8 +128,8 @@ impl Bgp {
 impl Driver {
     /// The backend that runs is the one that is planned.
     fn follow_backend(&mut self) -> anyhow::Result<()> {
-        let is_bgp = self.agent.local().backend == Backend::Bgp;
-        if is_bgp && self.bgp.is_none() && self.agent.has_seen_the_kernel() {
+        let is_bgp = self.plane.agent.local().backend == Backend::Bgp;
+        if is_bgp && self.bgp.is_none() && self.plane.agent.has_seen_the_kernel() {
             self.begin_bgp()?;
         } else if !is_bgp && self.bgp.take().is_some() {
             self.tell(agent::Input::Hold(Default::default()));
@@ -138,21 +138,21 @@ impl Driver {
     }
 
     fn begin_bgp(&mut self) -> anyhow::Result<()> {
-        self.reader.watch_foreign_routes()?;
+        self.plane.reader.watch_foreign_routes()?;
         for advice in self.config.bgp.advice() {
             warn!("{advice}");
         }
-        let reconciler = self.agent.reconciler();
+        let reconciler = self.plane.agent.reconciler();
         let restarting = reconciler.routes().any(|row| row.have.is_some());
         let what = (
             Arc::new(self.config.bgp.clone()),
-            self.agent.local().clone(),
+            self.plane.agent.local().clone(),
         );
         let seed = random::source()();
         self.bgp = Some(Bgp {
             fabric: Fabric::new(
                 what,
-                &self.agent.nodes(),
+                &self.plane.agent.nodes(),
                 (restarting, seed),
                 Instant::now(),
             ),
@@ -195,7 +195,7 @@ impl Driver {
     /// Does with peers what an operator wants, and says what that was.
     pub(super) fn follow_order(&mut self, order: &Order) -> Result<String, String> {
         let Some(bgp) = &mut self.bgp else {
-            return Err(inspect::without_bgp(&self.agent));
+            return Err(inspect::without_bgp(&self.plane.agent));
         };
         let done = orders::carry_out(order, &mut bgp.fabric, Instant::now())?;
         info!("BGP, by order: {done}");
@@ -224,7 +224,7 @@ impl Driver {
             Output::Send(conn, bytes) => bgp.transport.send(conn, bytes),
             Output::Close(conn) => bgp.transport.close(conn),
             Output::Resolve(hops) => {
-                let answers = self.reader.resolve(&hops)?;
+                let answers = self.plane.reader.resolve(&hops)?;
                 bgp.fabric.handle(Input::Resolved(answers), Instant::now());
             }
             Output::Wishes(wishes) => self.tell(agent::Input::Learned(wishes)),

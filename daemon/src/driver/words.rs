@@ -1,9 +1,17 @@
 //! What the operator is told.
 
+use std::time::Instant;
+
+use kernel::{Change, Refusal};
 use subnet_alloc::How;
 use tracing::{error, info, warn};
 
-use crate::agent::Notice;
+use crate::agent::{Agent, Notice};
+use crate::hints;
+use crate::passed_over::PassedOver;
+
+/// Refusals of one batch that are named in the log; the rest is counted.
+const REFUSALS_NAMED: usize = 5;
 
 /// Fights that break out together and are named; the rest is counted.
 const FIGHTS_NAMED: usize = 5;
@@ -18,8 +26,47 @@ pub(super) fn how(how: How) -> &'static str {
     }
 }
 
+/// What the agent has to tell.
+pub(super) enum Words {
+    Notice(Notice),
+    /// What the kernel refused for the first time.
+    Refused(Vec<(Change, Refusal)>),
+}
+
+impl Words {
+    pub(super) fn say(&self, agent: &Agent, passed_over: &mut PassedOver) {
+        match self {
+            Words::Notice(Notice::Skipped(leases)) => {
+                passed_over.name_leases(leases, Instant::now());
+            }
+            Words::Notice(notice) => say(notice),
+            Words::Refused(refused) => {
+                for (change, refusal) in refused.iter().take(REFUSALS_NAMED) {
+                    say_refused(agent, change, refusal);
+                }
+                if let Some(more @ 1..) = refused.len().checked_sub(REFUSALS_NAMED) {
+                    warn!("the kernel refused {more} more changes; see `twill check`");
+                }
+            }
+        }
+    }
+}
+
+fn say_refused(agent: &Agent, change: &Change, refusal: &Refusal) {
+    let links = agent.reconciler().links().values();
+    let hint = hints::hint(change, refusal, links).map(|hint| format!("; {hint}"));
+    let hint = hint.unwrap_or_default();
+    if hints::is_grave(change) {
+        error!(
+            "the kernel refused {change}: {refusal}{hint}; no pod of this node has a network until then; trying again"
+        );
+    } else {
+        warn!("the kernel refused {change}: {refusal}{hint}; trying again");
+    }
+}
+
 /// Says it in one line, however many leases it concerns.
-pub(super) fn say(notice: &Notice) {
+fn say(notice: &Notice) {
     match notice {
         Notice::Vanished {
             count,

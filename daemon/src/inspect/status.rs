@@ -94,7 +94,7 @@ impl Status {
             backend: Some(local.backend.to_string()),
             underlay: Some(local.underlay.to_string()),
             underlay_trouble: daemon.underlay_trouble.clone(),
-            block: Some(local.block.to_string()),
+            block: local.block.map(|block| block.to_string()),
             pod_mtu: Some(local.pod_mtu()),
             hold,
             renewed_s: Some(daemon.renewed.elapsed().as_secs()),

@@ -11,7 +11,7 @@ use kernel::{TableName, legacy_iptables_tables};
 use tracing::{info, warn};
 
 use super::legacy_script::{Script, script};
-use super::removal::Removal;
+use crate::removal::Removal;
 
 /// The call in progress. Others may hold the lock of iptables for seconds, and the
 /// end of the daemon does not wait for that.

@@ -2,14 +2,9 @@
 
 use kernel::{NfTables, NfTablesError, TableName};
 
-use super::{legacy, table_name};
+use crate::removal::Removal;
 
-/// What was removed, and what could not be and why, in words.
-#[derive(Default)]
-pub(crate) struct Removal {
-    pub(crate) removed: Vec<String>,
-    pub(crate) failed: Vec<String>,
-}
+use super::{legacy, table_name};
 
 /// Removes all that is ours, and what flannel left, from nftables and the legacy
 /// iptables.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnetwork::IpNetwork;
 use kernel::{Firewall, Masquerade, TunnelGuard};
 
-use crate::backend::{Backend, Local, networks};
+use crate::backend::{Backend, Local};
 use crate::config::{MasqueradeChoice, OutsideChoice};
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -76,7 +76,7 @@ pub(super) fn guards(choice: &OutsideChoice, local: &Local) -> bool {
 fn masquerade(choice: &MasqueradeChoice, local: &Local, pools: &[IpNetwork]) -> Masquerade {
     Masquerade {
         pools: pools.to_vec(),
-        blocks: networks(&local.block).collect(),
+        blocks: local.networks().collect(),
         direct: choice.direct.clone(),
         random_fully: choice.random_fully,
     }
@@ -115,7 +115,7 @@ mod tests {
                 why: String::new(),
             },
             pools: ["10.244.0.0/16".parse().ok(), None],
-            block: Block::from_key("10.244.72.0-24").unwrap(),
+            block: Block::from_key("10.244.72.0-24").ok(),
             macs: [Mac([2; 6]); 2],
             node: "node1".into(),
         }

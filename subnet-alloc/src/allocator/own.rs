@@ -34,7 +34,7 @@ pub(super) fn own_leases<'a>(
     known: &Knowledge<'a>,
 ) -> Result<Own<'a>, AllocError> {
     let (mut sure, mut doubtful) = (Vec::new(), Vec::new());
-    for lease in known.leases {
+    for lease in known.akin {
         match recognise(identity, &lease.attrs) {
             None => {}
             Some(Likeness { by, doubt: true }) if !is_remembered(identity, lease) => {
@@ -62,13 +62,13 @@ pub(super) fn shared_with(identity: &Identity, attrs: &LeaseAttrs) -> Option<Sha
     likeness.doubt.then_some(likeness.by)
 }
 
-struct Likeness {
+pub(super) struct Likeness {
     by: Shared,
     /// The other of address and name is there and differs.
     doubt: bool,
 }
 
-fn recognise(identity: &Identity, attrs: &LeaseAttrs) -> Option<Likeness> {
+pub(super) fn recognise(identity: &Identity, attrs: &LeaseAttrs) -> Option<Likeness> {
     let both = |a, b| -> Option<bool> { Option::zip(a, b).map(|(a, b)| a == b) };
     let same_v4 = both(
         attrs.underlay_v4.map(u32::from),

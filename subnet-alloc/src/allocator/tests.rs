@@ -45,6 +45,10 @@ fn numbers(mut seed: u64) -> impl FnMut() -> u64 {
     }
 }
 
+fn blocks_of(leases: &[Lease]) -> Vec<Block> {
+    leases.iter().map(|lease| lease.block).collect()
+}
+
 /// Decides where no block has ever been used and every holder is alive.
 fn decide_afresh(
     config: &NetworkConfig,
@@ -54,7 +58,8 @@ fn decide_afresh(
 ) -> Result<Decision, AllocError> {
     let lives = leases.iter().map(|l| (l.block, Life::Endless)).collect();
     let known = Knowledge {
-        leases,
+        held: &blocks_of(leases),
+        akin: leases,
         history: Some(&History::default()),
         lives: &lives,
         losses: 0,
@@ -206,7 +211,8 @@ fn a_lease_that_nobody_tends_or_that_was_given_up_is_taken_over() {
         let life = Life::Ends { granted, left };
         let lives = [(leases[0].block, life)].into();
         let known = Knowledge {
-            leases,
+            held: &blocks_of(leases),
+            akin: leases,
             history: None,
             lives: &lives,
             losses: 0,
@@ -225,7 +231,8 @@ fn a_lease_that_nobody_tends_or_that_was_given_up_is_taken_over() {
 fn whether_a_holder_is_alive_is_asked_before_it_is_judged() {
     let leases = [lease_of(&named("a", 15), block("10.244.7.0-24"))];
     let known = Knowledge {
-        leases: &leases,
+        held: &blocks_of(&leases),
+        akin: &leases,
         history: None,
         lives: &BTreeMap::new(),
         losses: 0,
@@ -464,7 +471,8 @@ fn all_used_but_one() -> (NetworkConfig, History) {
 fn a_freed_block_is_not_given_out_while_there_are_unused_ones() {
     let (config, history) = all_used_but_one();
     let known = Knowledge {
-        leases: &[],
+        held: &[],
+        akin: &[],
         history: Some(&history),
         lives: &BTreeMap::new(),
         losses: 0,
@@ -482,7 +490,8 @@ fn then_one_of_the_longest_free_is_given_out_and_the_choice_widens_with_each_los
     let leases = held.map(|block| lease_of(&node(2), block));
     let chosen = |losses| -> std::collections::BTreeSet<u8> {
         let known = Knowledge {
-            leases: &leases,
+            held: &blocks_of(&leases),
+            akin: &leases,
             history: Some(&history),
             lives: &BTreeMap::new(),
             losses,
@@ -511,7 +520,8 @@ fn fifty_nodes_that_see_the_same_freed_blocks_get_out_of_each_others_way() {
         let mut losers = Vec::new();
         for (mut seen, lost) in nodes {
             let known = Knowledge {
-                leases: &seen,
+                held: &blocks_of(&seen),
+                akin: &seen,
                 history: Some(&history),
                 lives: &BTreeMap::new(),
                 losses: lost,
@@ -542,7 +552,8 @@ fn a_node_that_lost_everything_but_its_name_gets_its_old_block() {
     let history = History::new(uses);
     let with = |leases: &[Lease]| {
         let known = Knowledge {
-            leases,
+            held: &blocks_of(leases),
+            akin: leases,
             history: Some(&history),
             lives: &BTreeMap::new(),
             losses: 0,
@@ -567,7 +578,8 @@ fn records_outside_of_the_pool_mean_nothing() {
     ];
     let history = History::new(outside.map(|key| used(key, "x", 1)).into());
     let known = Knowledge {
-        leases: &[],
+        held: &[],
+        akin: &[],
         history: Some(&history),
         lives: &BTreeMap::new(),
         losses: 0,

@@ -6,7 +6,7 @@ use bgp::policy::{Guard, OwnHops};
 use bgp::speaker::{Config, Origination, PeerConfig, PeerName, Restart};
 use bgp::{Prefix, RouterId};
 
-use crate::backend::{Local, networks};
+use crate::backend::Local;
 use crate::config::BgpChoice;
 
 use super::mesh::{Mesh, hosts};
@@ -68,7 +68,7 @@ pub(super) fn guard(local: &Local, mesh: &Mesh) -> Guard {
     let nodes = mesh.nodes().flat_map(|(_, node)| node.addresses());
     let far = nodes.filter(|address| !local.underlay.is_on_link(*address));
     Guard {
-        own_blocks: networks(&local.block).map(prefix_of).collect(),
+        own_blocks: local.networks().map(prefix_of).collect(),
         protected: connected
             .chain(hosts(local.underlay.own_addresses()))
             .chain(hosts(far))
@@ -79,7 +79,7 @@ pub(super) fn guard(local: &Local, mesh: &Mesh) -> Guard {
 
 /// What this node announces.
 pub(super) fn originated(choice: &BgpChoice, local: &Local) -> BTreeMap<Prefix, Origination> {
-    let own: Vec<Prefix> = networks(&local.block).map(prefix_of).collect();
+    let own: Vec<Prefix> = local.networks().map(prefix_of).collect();
     let blocks = own.iter().filter(|_| choice.announce_block);
     let is_own = |part: &&Prefix| own.iter().any(|block| block.covers(**part));
     let parts = choice.more_specifics.iter().filter(is_own);

@@ -42,7 +42,7 @@ fn local(number: u8) -> Local {
             why: String::new(),
         },
         pools: ["10.244.0.0/16".parse().ok(), None],
-        block: block(number),
+        block: Some(block(number)),
         macs: [Mac([2; 6]); 2],
         node: format!("node{number}"),
     }
@@ -491,7 +491,7 @@ fn another_block_is_announced_in_place_of_the_one_of_before() {
         Input::Leases(vec![(block(2), None), (block(7), Some(lease))]),
     );
     let moved = Local {
-        block: block(7),
+        block: Some(block(7)),
         ..local(2)
     };
     world.tell(2, Input::Local(Box::new(moved)));
