@@ -10,8 +10,10 @@ use crate::store::{LeaseStore, Listing, StoreError};
 pub struct Parts<'a> {
     parts: mpsc::Receiver<Listing>,
     /// What reads them; nothing when it has read the last one.
-    reading: Option<Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>>,
+    reading: Option<Reading<'a>>,
 }
+
+type Reading<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
 
 impl<'a> Parts<'a> {
     /// Begins to list a store; it is asked when the first part is.
