@@ -26,6 +26,8 @@ impl Agent {
     pub(super) fn end_first_listing(&mut self) {
         let namesakes = std::mem::take(&mut self.namesakes);
         self.take_part(namesakes);
+        // Made in one go, the map has no half-full nodes.
+        self.remotes = std::mem::take(&mut self.remotes).into_iter().collect();
         self.listed = true;
         self.counts.lease_events += 1;
         let blocks = self.remotes.keys().copied();
