@@ -2,6 +2,8 @@
 
 use crate::error::{LabError, Result};
 use crate::{Deadline, Namespace};
+
+use super::sockopt::keep_unread;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -13,6 +15,10 @@ const HEADER: usize = 8;
 
 /// A question is asked again after this long: the first packet may be lost while neighbours are resolved.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Octets of answers that wait for a reader that is late. An answer takes some 700, and the kernel gives twice as much: room for
+/// more than 10,000. The usual room is for 300, and who gets no CPU for two seconds would take for lost what came meanwhile.
+const UNREAD: i32 = 4 << 20;
 
 /// A raw socket that speaks echo with one address, under an identifier of its own.
 #[derive(Debug)]
@@ -63,8 +69,10 @@ impl EchoSocket {
                 "open a raw socket in {}",
                 from.label()
             )))?;
+        let socket = socket.into();
+        keep_unread(&socket, UNREAD).map_err(LabError::system("let answers wait".to_owned()))?;
         Ok(Self {
-            socket: socket.into(),
+            socket,
             target,
             identifier: NEXT.fetch_add(1, Ordering::Relaxed),
         })
@@ -157,6 +165,16 @@ mod tests {
         for address in ["127.0.0.1", "::1"] {
             ping(&namespace, address.parse().unwrap(), Duration::from_secs(5)).unwrap();
         }
+    }
+
+    #[test]
+    fn answers_wait_for_a_reader_that_is_late() {
+        let namespace = Namespace::new("alone").unwrap();
+        let echo = EchoSocket::open(&namespace, "127.0.0.1".parse().unwrap()).unwrap();
+        echo.set_patience(Duration::from_secs(5)).unwrap();
+        (0..2_000).for_each(|number| echo.ask(number).unwrap());
+        let answers: Vec<u64> = (0..2_000).map(|_| echo.next_answer().unwrap()).collect();
+        assert!(answers.into_iter().eq(0..2_000));
     }
 
     #[test]

@@ -24,6 +24,11 @@ pub(super) fn forbid_fragments(socket: &UdpSocket) -> io::Result<()> {
     set(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 1)
 }
 
+/// Keeps so many octets for a reader that is late, whatever `net.core.rmem_max` says (socket(7): `SO_RCVBUFFORCE`).
+pub(super) fn keep_unread(socket: &UdpSocket, octets: libc::c_int) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, octets)
+}
+
 fn set(
     socket: &UdpSocket,
     level: libc::c_int,
