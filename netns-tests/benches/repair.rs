@@ -179,7 +179,7 @@ fn losses() -> Result<Vec<String>, LabError> {
         for (what, commands) in events {
             let [loss, underlay] = loss_of(&network, commands)?;
             if loss.longest_gap > underlay.longest_gap + BAR {
-                wrong.push(format!("{what} over {backend}: {loss:?}"));
+                wrong.push(format!("{what} over {backend}: {loss}"));
             }
             table.row(&[
                 backend.to_owned(),

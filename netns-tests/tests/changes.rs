@@ -74,7 +74,7 @@ fn none_is_lost(stream: PingStream) {
     let sent = stream.sent();
     eventually("more pings are sent", READY, || stream.sent() > sent + 200).unwrap();
     let loss = stream.finish();
-    assert_eq!(loss.lost, 0, "{loss:?}");
+    assert_eq!(loss.lost, 0, "{loss}");
 }
 
 #[test]

@@ -150,8 +150,8 @@ fn there_and_back_without_loss(backend: &str) {
         assert_eq!(block_routes(node).unwrap(), [], "the route is flannel's");
     }
     let loss = stream.finish();
-    assert!(loss.sent >= 1_000, "{loss:?}");
-    assert_eq!(loss.lost, 0, "{loss:?}");
+    assert!(loss.sent >= 1_000, "{loss}");
+    assert_eq!(loss.lost, 0, "{loss}");
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn nothing_is_lost(backend: &str, end: Ending, next: impl Fn(DaemonCommand) -> D
     .unwrap();
     let loss = stream.finish();
     assert!(loss.sent >= PINGS);
-    assert_eq!(loss.lost, 0, "over {restarts} restarts: {loss:?}");
+    assert_eq!(loss.lost, 0, "over {restarts} restarts: {loss}");
 }
 
 fn the_same(command: DaemonCommand) -> DaemonCommand {

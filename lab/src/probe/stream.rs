@@ -4,12 +4,13 @@ use super::icmp::EchoSocket;
 use crate::Namespace;
 use crate::error::{LabError, Result};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long answers may be late at the end.
 const STRAGGLERS: Duration = Duration::from_secs(1);
@@ -20,7 +21,7 @@ pub struct PingStream {
     interval: Duration,
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
-    sender: Option<JoinHandle<()>>,
+    sender: Option<JoinHandle<Vec<SystemTime>>>,
     receiver: Option<JoinHandle<BTreeSet<u64>>>,
 }
 
@@ -33,6 +34,24 @@ pub struct Loss {
     pub lost: u64,
     /// The longest run of lost pings, times the interval.
     pub longest_gap: Duration,
+    /// When the first and the last ping of that run were sent.
+    pub between: Option<(SystemTime, SystemTime)>,
+}
+
+/// With times of day in UTC, as logs have them.
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} pings lost", self.lost, self.sent)?;
+        let Some((first, last)) = self.between else {
+            return Ok(());
+        };
+        let (first, last) = (time_of_day(first), time_of_day(last));
+        let gap = self.longest_gap.as_secs_f64();
+        write!(
+            f,
+            "; the longest gap is {gap:.3} s: those sent from {first} to {last}"
+        )
+    }
 }
 
 impl PingStream {
@@ -72,17 +91,13 @@ impl PingStream {
 
     /// Stops sending, waits for late answers, and counts.
     pub fn finish(mut self) -> Loss {
-        let answered = self.stop();
-        count(self.sent(), &answered, self.interval)
+        let (sent, answered) = self.stop();
+        count(&sent, &answered, self.interval)
     }
 
-    fn stop(&mut self) -> BTreeSet<u64> {
+    fn stop(&mut self) -> (Vec<SystemTime>, BTreeSet<u64>) {
         self.stop.store(true, Ordering::Release);
-        self.sender.take().map(JoinHandle::join);
-        self.receiver
-            .take()
-            .and_then(|thread| thread.join().ok())
-            .unwrap_or_default()
+        (joined(self.sender.take()), joined(self.receiver.take()))
     }
 }
 
@@ -92,17 +107,32 @@ impl Drop for PingStream {
     }
 }
 
-fn send(echo: &EchoSocket, interval: Duration, stop: &AtomicBool, sent: &AtomicU64) {
+fn joined<T: Default>(thread: Option<JoinHandle<T>>) -> T {
+    thread
+        .and_then(|thread| thread.join().ok())
+        .unwrap_or_default()
+}
+
+/// Returns when each was sent.
+fn send(
+    echo: &EchoSocket,
+    interval: Duration,
+    stop: &AtomicBool,
+    sent: &AtomicU64,
+) -> Vec<SystemTime> {
     let start = Instant::now();
+    let mut times = Vec::new();
     for number in 0_u32.. {
         if stop.load(Ordering::Acquire) {
-            return;
+            break;
         }
+        times.push(SystemTime::now());
         // A ping that the kernel refuses (no route) is a lost one: nobody will answer it.
         let _ = echo.ask(number.into());
         sent.store(u64::from(number) + 1, Ordering::Release);
         thread::sleep((start + interval * (number + 1)).saturating_duration_since(Instant::now()));
     }
+    times
 }
 
 fn receive(echo: &EchoSocket, stop: &AtomicBool, sent: &AtomicU64) -> BTreeSet<u64> {
@@ -125,22 +155,38 @@ fn receive(echo: &EchoSocket, stop: &AtomicBool, sent: &AtomicU64) -> BTreeSet<u
     }
 }
 
-fn count(sent: u64, answered: &BTreeSet<u64>, interval: Duration) -> Loss {
-    let (mut lost, mut run, mut longest) = (0, 0_u32, 0_u32);
-    for number in 0..sent {
-        run = if answered.contains(&number) {
-            0
-        } else {
-            run + 1
-        };
-        lost += u64::from(run > 0);
-        longest = longest.max(run);
+fn count(sent: &[SystemTime], answered: &BTreeSet<u64>, interval: Duration) -> Loss {
+    let mut loss = Loss {
+        sent: sent.len() as u64,
+        lost: 0,
+        longest_gap: Duration::ZERO,
+        between: None,
+    };
+    let mut since = None;
+    for (number, time) in (0..).zip(sent) {
+        if answered.contains(&number) {
+            since = None;
+            continue;
+        }
+        let (first, first_time) = *since.get_or_insert((number, *time));
+        loss.lost += 1;
+        let gap = interval * (number - first + 1) as u32;
+        if gap > loss.longest_gap {
+            loss.longest_gap = gap;
+            loss.between = Some((first_time, *time));
+        }
     }
-    Loss {
-        sent,
-        lost,
-        longest_gap: interval * longest,
-    }
+    loss
+}
+
+fn time_of_day(time: SystemTime) -> String {
+    let time = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (seconds, milliseconds) = (time.as_secs() % 86_400, time.subsec_millis());
+    let (hours, minutes) = (seconds / 3_600, seconds / 60 % 60);
+    format!(
+        "{hours:02}:{minutes:02}:{:02}.{milliseconds:03}",
+        seconds % 60
+    )
 }
 
 #[cfg(test)]
@@ -151,15 +197,21 @@ mod tests {
     #[test]
     fn the_longest_gap_is_the_longest_run_of_lost_pings() {
         let answered = [0, 1, 4, 5, 7].into();
-        let loss = count(8, &answered, Duration::from_millis(5));
+        let interval = Duration::from_millis(5);
+        let start = UNIX_EPOCH + Duration::from_secs(20_000 * 86_400 + 69_514);
+        let sent: Vec<SystemTime> = (0..8).map(|number| start + interval * number).collect();
+        let loss = count(&sent, &answered, interval);
         assert_eq!(
             loss,
             Loss {
                 sent: 8,
                 lost: 3,
-                longest_gap: Duration::from_millis(10)
+                longest_gap: Duration::from_millis(10),
+                between: Some((sent[2], sent[3])),
             }
         );
+        let said = "3 of 8 pings lost; the longest gap is 0.010 s: those sent from 19:18:34.010 to 19:18:34.015";
+        assert_eq!(loss.to_string(), said);
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn a_daemon_that_hangs_is_started_again_and_none_because_the_api_server_is_away(
     .unwrap();
     assert_ne!(daemon(machine), before[0]);
     let loss = stream.finish();
-    assert_eq!(loss.lost, 0, "{loss:?}");
+    assert_eq!(loss.lost, 0, "{loss}");
 }
 
 /// The process of a machine's daemon.

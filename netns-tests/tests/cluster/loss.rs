@@ -46,6 +46,6 @@ fn nothing_is_lost_while(cluster: &Cluster, work: impl FnOnce()) {
     }
     for (stream, from) in streams.into_iter().zip(&probes) {
         let loss = stream.finish();
-        assert_eq!(loss.lost, 0, "from {}: {loss:?}", from.node);
+        assert_eq!(loss.lost, 0, "from {}: {loss}", from.node);
     }
 }

@@ -47,7 +47,7 @@ fn a_cluster_goes_from_flannel_to_twill_node_by_node_and_no_pod_is_restarted() {
     assert_eq!(pods_of_the_network(&cluster), before);
     for (pair, stream) in streams {
         let loss = stream.finish();
-        assert_eq!(loss.lost, 0, "{pair}: {loss:?}");
+        assert_eq!(loss.lost, 0, "{pair}: {loss}");
     }
 
     // New pods are flannel's plugin's as well, with the `subnet.env` that Twill writes.

@@ -50,7 +50,7 @@ fn pods_outlive_its_removal_and_cleanup_leaves_nothing_of_it_on_the_nodes() {
     })
     .unwrap();
     let loss = stream.finish();
-    assert!(loss.lost == 0 && loss.sent > 0, "{loss:?}");
+    assert!(loss.lost == 0 && loss.sent > 0, "{loss}");
 
     for machine in cluster.machines() {
         assert!(!left_on(machine).is_empty(), "what pods need is there");

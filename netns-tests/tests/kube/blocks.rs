@@ -141,7 +141,7 @@ fn a_node_that_is_made_again_is_served_again() {
     })
     .unwrap();
     let loss = stream.finish();
-    assert_eq!(loss.lost, 0, "{loss:?}\n{}", scene.log(1));
+    assert_eq!(loss.lost, 0, "{loss}\n{}", scene.log(1));
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn nodes_that_come_change_and_go_are_followed_and_nothing_is_lost() {
         .filter(|line| line.contains("WARN") || line.contains("ERROR"));
     assert_eq!(new.count(), 0, "{log}");
     let loss = stream.finish();
-    assert_eq!(loss.lost, 0, "{loss:?}");
+    assert_eq!(loss.lost, 0, "{loss}");
 }
 
 #[test]

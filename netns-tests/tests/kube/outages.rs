@@ -40,7 +40,7 @@ fn an_api_server_that_is_away_for_a_minute_costs_no_packet_and_no_processor() {
         .unwrap();
     }
     let loss = stream.finish();
-    assert!(loss.sent >= 2_000 && loss.lost == 0, "{loss:?}");
+    assert!(loss.sent >= 2_000 && loss.lost == 0, "{loss}");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_silent_api_server_is_noticed_and_costs_no_packet() {
     })
     .unwrap();
     let loss = stream.finish();
-    assert_eq!(loss.lost, 0, "{loss:?}");
+    assert_eq!(loss.lost, 0, "{loss}");
 }
 
 #[test]

@@ -195,7 +195,7 @@ impl Scene {
     pub(crate) fn end(mut self) {
         self.flow(PINGS);
         let loss = self.stream.finish();
-        assert_eq!(loss.lost, 0, "{}: {loss:?}", self.name);
+        assert_eq!(loss.lost, 0, "{}: {loss}", self.name);
         eprintln!("{}: 0 of {} pings lost", self.name, loss.sent);
         assert_eq!(Picture::of(&self.network), self.before);
         let nodes = self.network.cluster.nodes.iter();
