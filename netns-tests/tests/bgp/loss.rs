@@ -37,7 +37,7 @@ fn nothing_is_lost(stream: PingStream, daemons: &mut [Daemon]) {
     assert!(loss.sent >= PINGS);
     let daemons = daemons.iter_mut();
     let logs: Vec<String> = daemons.map(|one| one.process().log_tail(20)).collect();
-    assert_eq!(loss.lost, 0, "{loss:?}\n{}", logs.join("\n\n"));
+    assert_eq!(loss.lost, 0, "{loss}\n{}", logs.join("\n\n"));
 }
 
 fn mesh(nodes: u8) -> PodNetwork {
@@ -115,6 +115,8 @@ fn beside(brand: Brand, restart: impl Fn(&mut Pair, &PingStream)) {
     let mut pair = Pair::new(brand, &Between::default(), |neighbour| {
         neighbour.graceful_restart = Some(120);
     });
+    let both = [pair.scene.node.namespace(), &pair.other.namespace];
+    let _watched = both.map(|namespace| pair.scene.watch(namespace));
     ip(
         &pair.other.namespace,
         &["addr", "add", "10.2.0.1/32", "dev", "lo"],
@@ -122,6 +124,7 @@ fn beside(brand: Brand, restart: impl Fn(&mut Pair, &PingStream)) {
     .unwrap();
     pair.is_up();
     pair.routes_go_both_ways();
+    pair.has_told_all();
     pair.scene.is_ready();
     let env = pair.scene.node.subnet_env().unwrap();
     pair.scene.node.add_bridge(&env).unwrap();

@@ -3,8 +3,8 @@
 use crate::SOON;
 use lab::kernel_view::{Family, Route, routes};
 use lab::{
-    Cidr, Daemon, DaemonCommand, LabError, Node, Shape, Stack, Store, Underlay, eventually, ip,
-    output,
+    Cidr, Daemon, DaemonCommand, LabError, Namespace, Node, Process, Shape, Stack, Store, Underlay,
+    eventually, ip, output,
 };
 use netns_tests::peers::{Brand, Machine, Neighbour, PeerSetup, Speaker, machine};
 use netns_tests::raw_bgp::{RawPeer, RawSetup};
@@ -142,6 +142,15 @@ impl Scene {
         let found = all.as_array().into_iter().flatten();
         let mut found = found.filter(|peer| peer["name"] == name);
         Ok(found.next().cloned().unwrap_or_default())
+    }
+
+    /// Notes what changes in a namespace's routes, nexthops and neighbours, and when: shown where the test fails.
+    pub(crate) fn watch(&self, namespace: &Namespace) -> Process {
+        let name = format!("routes-of-{}", namespace.label());
+        let mut command = namespace.command("ip");
+        command.args(["-tshort", "monitor", "route", "nexthop", "neigh"]);
+        let log = self.directory.path().join(&name);
+        Process::start(&name, command, &log).unwrap()
     }
 
     /// Whether its session is established.
