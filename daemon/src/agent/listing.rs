@@ -1,5 +1,7 @@
 //! The first listing: taken in part by part, and judged as a whole at its end.
 
+use std::collections::BTreeMap;
+
 use subnet_alloc::{Block, Lease};
 
 use crate::backend::{Remote, Skipped};
@@ -19,15 +21,16 @@ impl Agent {
                 usable.extend(self.take_in(lease));
             }
         }
-        self.plan_for(usable);
+        // Tables that grow in order are quick and have no half-full nodes; stores have another one, by text.
+        let mut usable: BTreeMap<Block, Remote> = usable.into_iter().collect();
+        self.plan_for(usable.keys().copied());
+        self.remotes.append(&mut usable);
     }
 
     /// All leases are known, and the own block is: some of them may not be used after all.
     pub(super) fn end_first_listing(&mut self) {
         let namesakes = std::mem::take(&mut self.namesakes);
         self.take_part(namesakes);
-        // Made in one go, the map has no half-full nodes.
-        self.remotes = std::mem::take(&mut self.remotes).into_iter().collect();
         self.listed = true;
         self.counts.lease_events += 1;
         let blocks = self.remotes.keys().copied();
@@ -56,8 +59,8 @@ impl Agent {
         self.tell(news);
     }
 
-    /// Its block if packets may be sent to it.
-    fn take_in(&mut self, lease: Lease) -> Option<Block> {
+    /// Another node's block, if packets may be sent to it.
+    fn take_in(&mut self, lease: Lease) -> Option<(Block, Remote)> {
         let block = lease.block;
         if self.local.block == Some(block) {
             if self.local.is_mine(&lease) {
@@ -66,10 +69,7 @@ impl Agent {
             return None;
         }
         match Remote::read(&lease, &self.local) {
-            Ok(remote) => {
-                self.remotes.insert(block, remote);
-                Some(block)
-            }
+            Ok(remote) => Some((block, remote)),
             Err(why) => {
                 self.skipped.insert(block, why);
                 None

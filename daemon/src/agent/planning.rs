@@ -14,7 +14,7 @@ use super::Agent;
 /// What is still to be done of it.
 #[derive(Debug)]
 pub(super) struct Planning {
-    /// The leases that are not planned for yet, the next one first.
+    /// The leases that are not planned for yet, in the order of their blocks.
     todo: VecDeque<Block>,
     /// Was wanted before, and is not any more as far as is known.
     stale: BTreeSet<Key>,
@@ -50,9 +50,10 @@ impl Agent {
     }
 
     /// Some more leases of the first listing have come in.
-    pub(super) fn plan_for(&mut self, blocks: Vec<Block>) {
+    pub(super) fn plan_for(&mut self, blocks: impl Iterator<Item = Block>) {
         if let Some(planning) = &mut self.planning {
             planning.todo.extend(blocks);
+            planning.todo.make_contiguous().sort();
         }
     }
 
