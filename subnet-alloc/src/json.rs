@@ -88,10 +88,24 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A member that is a string.
+    pub(crate) fn text(&self, key: &'static str) -> Result<Option<Cow<'a, str>>, BadJson> {
+        match self.raw(key).and_then(|raw| plain(raw.get())) {
+            Some(text) => Ok(Some(Cow::Borrowed(text))),
+            None => Ok(self.take(key)?.map(|Text(text)| text)),
+        }
+    }
+
     /// All members.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(key, value)| (&**key, *value))
     }
+}
+
+/// What is in a string with nothing escaped, as nearly all are: the value is known to be right JSON.
+fn plain(value: &str) -> Option<&str> {
+    let text = value.strip_prefix('"')?.strip_suffix('"')?;
+    (!text.contains('\\')).then_some(text)
 }
 
 fn syntax(why: &dyn fmt::Display) -> BadJson {
@@ -146,7 +160,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 }
 
 /// A text that is copied only when it has something escaped.
-pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+pub(crate) struct Text<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,5 +1,6 @@
 //! A lease: a node's timed claim on a block, and what the node says about itself in it.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -7,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::block::Block;
-use crate::json::{BadJson, Fields, Text, bad_value};
+use crate::json::{BadJson, Fields, bad_value};
 
 /// A node's claim on a block, as one store key holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,11 +120,11 @@ impl LeaseAttrs {
     /// Reads a stored value: keys in any case, unknown ones ignored, at most 64 KiB and 32 levels deep.
     pub fn from_json(text: &[u8]) -> Result<LeaseAttrs, BadLease> {
         let fields = Fields::read(text, LARGEST)?;
-        let backend: Option<String> = fields.take("BackendType")?;
+        let backend = fields.text("BackendType")?;
         Ok(LeaseAttrs {
             underlay_v4: underlay_v4(&fields)?,
             underlay_v6: underlay_v6(&fields)?,
-            backend: backend.filter(|text| !text.is_empty()),
+            backend: backend.filter(|text| !text.is_empty()).map(Cow::into_owned),
             data: fields.raw("BackendData").map(ToOwned::to_owned),
             data_v6: fields.raw("BackendV6Data").map(ToOwned::to_owned),
             node: node(&fields)?,
@@ -170,8 +171,8 @@ fn is_invisible(c: char) -> bool {
 }
 
 fn node(fields: &Fields<'_>) -> Result<Option<String>, BadJson> {
-    let node: Option<String> = fields.take("NodeName")?;
-    match node.filter(|text| !text.is_empty()) {
+    let node = fields.text("NodeName")?;
+    match node.filter(|text| !text.is_empty()).map(Cow::into_owned) {
         Some(text) if !LeaseAttrs::is_node_name(&text) => {
             let why = "want a name without spaces and invisible characters, of at most 253 bytes";
             Err(bad_value("NodeName", &text, why))
@@ -181,7 +182,7 @@ fn node(fields: &Fields<'_>) -> Result<Option<String>, BadJson> {
 }
 
 fn underlay_v4(fields: &Fields<'_>) -> Result<Option<Ipv4Addr>, BadJson> {
-    let Some(Text(text)) = fields.take("PublicIP")? else {
+    let Some(text) = fields.text("PublicIP")? else {
         return Ok(None);
     };
     match text.parse::<Ipv4Addr>() {
@@ -192,7 +193,7 @@ fn underlay_v4(fields: &Fields<'_>) -> Result<Option<Ipv4Addr>, BadJson> {
 }
 
 fn underlay_v6(fields: &Fields<'_>) -> Result<Option<Ipv6Addr>, BadJson> {
-    let Some(Text(text)) = fields.take("PublicIPv6")? else {
+    let Some(text) = fields.text("PublicIPv6")? else {
         return Ok(None);
     };
     match text.parse::<Ipv6Addr>() {

@@ -1,5 +1,6 @@
 //! A tunnel end: its segment and its inner MAC, as nodes publish them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use kernel::{Mac, ParseMacError};
@@ -73,7 +74,7 @@ pub enum BadVtep {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Data {
+struct Data<'a> {
     #[serde(
         rename = "VNI",
         alias = "vni",
@@ -85,15 +86,16 @@ struct Data {
         rename = "VtepMAC",
         alias = "vtepMAC",
         alias = "vtepmac",
-        alias = "VtepMac"
+        alias = "VtepMac",
+        borrow
     )]
-    mac: String,
+    mac: Cow<'a, str>,
 }
 
 impl Vtep {
     /// Reads `BackendData`.
     pub fn from_json(text: &str) -> Result<Vtep, BadVtep> {
-        let data: Data = serde_json::from_str(text)?;
+        let data: Data<'_> = serde_json::from_str(text)?;
         let mac: Mac = data.mac.parse()?;
         if !mac.is_unicast() {
             return Err(BadVtep::NotUnicast(mac));
@@ -106,7 +108,7 @@ impl Vtep {
     pub fn to_json(&self) -> String {
         let data = Data {
             vni: self.vni.map(|vni| vni.0.into()),
-            mac: self.mac.to_string(),
+            mac: self.mac.to_string().into(),
         };
         serde_json::to_string(&data).expect("a number and a text are always JSON")
     }

@@ -374,6 +374,7 @@ impl Agent {
     }
 
     fn handle_links(&mut self, links: Vec<Link>, addresses: Vec<Address>) {
+        self.links_due = false;
         self.reconciler.observe_links(links, addresses);
         self.follow_devices();
     }
@@ -414,7 +415,9 @@ impl Agent {
     fn handle_learned(&mut self, wishes: Vec<Wish>) {
         for wish in wishes {
             match wish {
-                Wish::Want(entry) => self.reconciler.want(entry),
+                Wish::Want(entry) => {
+                    self.reconciler.want(entry);
+                }
                 Wish::Unwant(key) => self.reconciler.take_back(&key),
             }
         }

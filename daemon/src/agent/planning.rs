@@ -73,10 +73,9 @@ impl Agent {
             for entry in self.local.remote_entries(&block, remote, self.devices) {
                 let key = entry.key();
                 let is_new = !planning.stale.remove(&key);
-                if is_new && self.reconciler.wants(&key) {
+                if self.reconciler.want(entry) && is_new {
                     self.contested.insert(key);
                 }
-                self.reconciler.want(entry);
             }
         }
         let is_over = planning.todo.is_empty() && self.listed;
@@ -130,10 +129,9 @@ impl Agent {
                     if entries.len() == 1 {
                         self.contested.remove(&key);
                     }
-                    entries
-                        .pop()
-                        .into_iter()
-                        .for_each(|entry| self.reconciler.want(entry));
+                    if let Some(entry) = entries.pop() {
+                        self.reconciler.want(entry);
+                    }
                 }
             }
         }

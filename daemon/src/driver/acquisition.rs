@@ -62,12 +62,18 @@ impl From<StartError> for Stop {
 
 /// From nothing to a block.
 pub(super) async fn list_and_acquire(config: &Config, store: &Store) -> Result<Started, Stop> {
-    let kernel = Netlink::open(NetlinkOptions {
-        protocol: config.route_protocol,
-        nexthop_objects: true,
-    })?;
     let mut parts = Parts::of(store);
-    let first = parts.next().await?.unwrap_or_default();
+    // While the store is asked.
+    let kernel = async {
+        Netlink::open(NetlinkOptions {
+            protocol: config.route_protocol,
+            nexthop_objects: true,
+        })
+        .map_err(Stop::from)
+    };
+    let first = async { parts.next().await.map_err(Stop::from) };
+    let (first, kernel) = tokio::try_join!(first, kernel)?;
+    let first = first.unwrap_or_default();
     let revision = first.revision;
     let Some(document) = first.config.clone() else {
         return Err(Stop::NotYet(start::no_config(config)));
@@ -123,13 +129,15 @@ impl<'a> Acquisition<'a> {
             adopt_boot_routes: true,
         };
         let agent = Agent::new(local, ownership, Grace(config.vanished_grace));
+        let mut plane = Plane::new(agent, kernel)?;
+        plane.tell(Input::Links(links.clone(), addresses));
         Ok(Acquisition {
             config,
             store,
             plan,
-            links,
             macs,
-            plane: Plane::new(agent, kernel)?,
+            plane,
+            links,
             passed_over: PassedOver::default(),
         })
     }

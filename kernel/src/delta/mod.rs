@@ -182,12 +182,19 @@ impl<K, V> Default for Delta<K, V> {
 }
 
 impl<K: Ord + Clone, V: Ord + Clone> Delta<K, V> {
-    /// The table shall hold `value` under `key`.
-    pub fn want(&mut self, key: K, value: V) {
-        self.change(key, Why::Wish, |state| match state {
-            Some(state) if state.want() == Some(&value) => Next::Same,
-            _ => Next::state(Some(value), state.and_then(State::have).cloned(), false),
+    /// The table shall hold `value` under `key`. Says whether something was wanted there already.
+    pub fn want(&mut self, key: K, value: V) -> bool {
+        let mut was_wanted = false;
+        self.change(key, Why::Wish, |state| {
+            let before = state.and_then(State::want);
+            was_wanted = before.is_some();
+            if before == Some(&value) {
+                Next::Same
+            } else {
+                Next::state(Some(value), state.and_then(State::have).cloned(), false)
+            }
         });
+        was_wanted
     }
 
     /// The table need not hold `key` any more.

@@ -68,16 +68,19 @@ pub(crate) fn through(mut hops: Vec<Hop>) -> Option<RouteTarget> {
 }
 
 impl Reconciler {
-    pub(super) fn want_hop(&mut self, name: HopName, hop: Hop) {
+    pub(super) fn want_hop(&mut self, name: HopName, hop: Hop) -> bool {
         if self.objects {
             let (there, hop) = (&self.nexthops, Nexthop::Hop(hop));
             let id = self
                 .names
                 .assign(name, &hop, |id| there.entry(id).is_some());
-            self.nexthops.want(id, hop);
-        } else if self.inline.hops.insert(name, hop) != Some(hop) {
+            return self.nexthops.want(id, hop);
+        }
+        let before = self.inline.hops.insert(name, hop);
+        if before != Some(hop) {
             self.move_routes(self.inline.routes_through(name));
         }
+        before.is_some()
     }
 
     pub(super) fn unwant_hop(&mut self, name: HopName) {
@@ -92,11 +95,12 @@ impl Reconciler {
         self.names.hop(name).is_some() || self.inline.hops.contains_key(&name)
     }
 
-    pub(super) fn want_group(&mut self, name: GroupName, hops: Vec<HopName>) {
+    pub(super) fn want_group(&mut self, name: GroupName, hops: Vec<HopName>) -> bool {
         if !self.objects {
-            self.inline.groups.insert(name, hops);
+            let before = self.inline.groups.insert(name, hops);
             let over = |to: &To| *to == To::Over(name);
-            return self.move_routes(self.inline.routes_that(over));
+            self.move_routes(self.inline.routes_that(over));
+            return before.is_some();
         }
         let members = hops.iter().filter_map(|hop| self.names.hop(*hop));
         let mut members: Vec<NexthopId> = members.collect();
@@ -110,7 +114,7 @@ impl Reconciler {
         let there = &self.nexthops;
         let taken = |id: &NexthopId| there.entry(id).is_some();
         let id = self.names.assign_group(name, members.clone(), taken);
-        self.nexthops.want(id, self.group_of(&members));
+        self.nexthops.want(id, self.group_of(&members))
     }
 
     pub(super) fn unwant_group(&mut self, name: GroupName) {
@@ -125,10 +129,9 @@ impl Reconciler {
         self.names.group(name).is_some() || self.inline.groups.contains_key(&name)
     }
 
-    pub(super) fn want_route(&mut self, key: RouteKey, to: To) {
-        if let Some(route) = self.route_to(key, to) {
-            self.routes.want(&key, route);
-        }
+    pub(super) fn want_route(&mut self, key: RouteKey, to: To) -> bool {
+        let route = self.route_to(key, to);
+        route.is_some_and(|route| self.routes.want(&key, route))
     }
 
     pub(super) fn unwant_route(&mut self, key: &RouteKey) {

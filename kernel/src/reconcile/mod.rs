@@ -125,8 +125,8 @@ impl Reconciler {
     }
 
     /// The kernel shall hold this. Hops before the groups that name them, and
-    /// both before the routes that do.
-    pub fn want(&mut self, entry: Entry) {
+    /// both before the routes that do. Says whether something was wanted there already.
+    pub fn want(&mut self, entry: Entry) -> bool {
         match entry {
             Entry::Device(name, device) => self.want_device(name, device),
             Entry::Address(link, network) => self.addresses.want(Address { link, network }, ()),
@@ -293,12 +293,13 @@ impl Reconciler {
             + self.routes.drift()
     }
 
-    fn want_device(&mut self, name: String, device: VxlanDevice) {
+    fn want_device(&mut self, name: String, device: VxlanDevice) -> bool {
         let there = self.link_named(&name).map(|link| link.index);
-        self.devices.want(name, device);
+        let was_wanted = self.devices.want(name, device);
         if let Some(index) = there {
             self.observe_device(index);
         }
+        was_wanted
     }
 
     /// A sysctl is not put back when it is not wanted any more: nobody knows

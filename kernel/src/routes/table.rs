@@ -44,9 +44,9 @@ impl Routes {
     }
 
     /// As [`Delta::want`].
-    pub(crate) fn want(&mut self, key: &RouteKey, route: Route) {
+    pub(crate) fn want(&mut self, key: &RouteKey, route: Route) -> bool {
         let target = self.targets.number(route);
-        in_table!(self, key, |table, name| table.want(name, target));
+        in_table!(self, key, |table, name| table.want(name, target))
     }
 
     /// As [`Delta::unwant`].
