@@ -60,8 +60,12 @@ impl From<StartError> for Stop {
     }
 }
 
-/// From nothing to a block.
-pub(super) async fn list_and_acquire(config: &Config, store: &Store) -> Result<Started, Stop> {
+/// From nothing to a block. What was said to be passed over by an earlier attempt is not said again.
+pub(super) async fn list_and_acquire(
+    config: &Config,
+    store: &Store,
+    passed_over: &mut PassedOver,
+) -> Result<Started, Stop> {
     let mut parts = Parts::of(store);
     // While the store is asked.
     let kernel = async {
@@ -78,7 +82,7 @@ pub(super) async fn list_and_acquire(config: &Config, store: &Store) -> Result<S
     let Some(document) = first.config.clone() else {
         return Err(Stop::NotYet(start::no_config(config)));
     };
-    let mut acquisition = Acquisition::new((config, store), &document, kernel)?;
+    let mut acquisition = Acquisition::new((config, store), &document, kernel, passed_over)?;
     let holders = acquisition.list(first, parts).await?;
     let acquired = acquisition.claim(holders).await?;
     announce(&acquired);
@@ -98,7 +102,7 @@ pub(super) async fn list_and_acquire(config: &Config, store: &Store) -> Result<S
         lease: acquired.lease,
         revision,
         document,
-        passed_over,
+        passed_over: std::mem::take(passed_over),
     })
 }
 
@@ -110,7 +114,7 @@ struct Acquisition<'a> {
     links: Vec<Link>,
     macs: [Mac; 2],
     plane: Plane,
-    passed_over: PassedOver,
+    passed_over: &'a mut PassedOver,
 }
 
 impl<'a> Acquisition<'a> {
@@ -118,6 +122,7 @@ impl<'a> Acquisition<'a> {
         (config, store): (&'a Config, &'a Store),
         document: &[u8],
         mut kernel: Netlink,
+        passed_over: &'a mut PassedOver,
     ) -> Result<Acquisition<'a>, Stop> {
         let (links, addresses) = kernel.links()?;
         let plan = start::plan(config, document, (&links, &addresses))?;
@@ -138,7 +143,7 @@ impl<'a> Acquisition<'a> {
             macs,
             plane,
             links,
-            passed_over: PassedOver::default(),
+            passed_over,
         })
     }
 
@@ -185,7 +190,7 @@ impl<'a> Acquisition<'a> {
     }
 
     async fn work_during<T>(&mut self, what: impl Future<Output = T>) -> Result<T, KernelError> {
-        let passed_over = &mut self.passed_over;
+        let passed_over = &mut *self.passed_over;
         let elsewhere = |agent: &Agent, asked| {
             if let Elsewhere::Say(words) = asked {
                 words.say(agent, passed_over);
