@@ -298,8 +298,13 @@ async fn a_long_listing_comes_in_parts_of_one_revision_which_are_all_of_it() {
     let first = parts.next().await.unwrap().unwrap();
     // What is written meanwhile is not in the listing.
     won(&store, "10.9.9.0-24").await;
-    assert!(first.config.is_some() && first.leases.len() < 500);
+    assert!(first.config.is_some());
     let mut leases = first.leases;
+    assert!(
+        leases.len() < 750,
+        "the first part is to be small, and has {} leases of 1,500",
+        leases.len()
+    );
     while let Some(part) = parts.next().await.unwrap() {
         assert_eq!(part.revision, first.revision);
         leases.extend(part.leases);
