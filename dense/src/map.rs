@@ -1,5 +1,7 @@
 //! The map.
 
+use std::cell::Cell;
+use std::cmp::Ordering;
 use std::ops::{Bound, RangeBounds};
 
 use crate::leaf::{Leaf, Most};
@@ -12,6 +14,9 @@ pub struct DenseMap<K, V> {
     /// None of them is empty.
     leaves: Vec<Leaf<K, V>>,
     len: usize,
+    /// Leaf, and place in it, of what was looked for last: who goes through keys in order finds the next one there or right
+    /// behind it. A wrong one costs two comparisons.
+    last: Cell<(usize, usize)>,
 }
 
 /// Where a key is, or would be. Good until the map changes.
@@ -28,6 +33,7 @@ impl<K, V> Default for DenseMap<K, V> {
             lowest: Vec::new(),
             leaves: Vec::new(),
             len: 0,
+            last: Cell::default(),
         }
     }
 }
@@ -45,6 +51,34 @@ impl<K: Ord + Clone, V> DenseMap<K, V> {
 
     /// Where `key` is, or would be.
     pub fn find(&self, key: &K) -> Place {
+        let place = self.find_near(key).unwrap_or_else(|| self.search(key));
+        self.last.set((place.leaf, place.at));
+        place
+    }
+
+    /// The place of `key` if it is that of the last one or the next.
+    fn find_near(&self, key: &K) -> Option<Place> {
+        let (leaf, last) = self.last.get();
+        let keys = &self.leaves.get(leaf)?.keys;
+        let is_behind = |at: usize| at.checked_sub(1).is_some_and(|at| keys[at] < *key);
+        let order = |at: usize| keys.get(at).map(|there| there.cmp(key));
+        let (at, order) = match order(last) {
+            Some(Ordering::Less) => (last + 1, order(last + 1)),
+            Some(Ordering::Equal) => (last, Some(Ordering::Equal)),
+            order if last <= keys.len() && is_behind(last) => (last, order),
+            _ => return None,
+        };
+        let found = match order {
+            Some(Ordering::Less) => return None,
+            Some(order) => order == Ordering::Equal,
+            // Behind the last leaf, that is where it would be.
+            None if leaf + 1 == self.leaves.len() => false,
+            None => return None,
+        };
+        Some(Place { leaf, at, found })
+    }
+
+    fn search(&self, key: &K) -> Place {
         let leaf = self.lowest.partition_point(|lowest| lowest <= key);
         let leaf = leaf.saturating_sub(1);
         let found = self

@@ -47,6 +47,8 @@ enum Step {
     Remove(u16),
     Retain(u8),
     Run(u16),
+    Look(u16),
+    Clear(u16),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -55,7 +57,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => (key.clone(), any::<u8>()).prop_map(|(key, value)| Step::Insert(key, value)),
         8 => key.clone().prop_map(Step::Remove),
         1 => any::<u8>().prop_map(Step::Retain),
-        2 => key.prop_map(Step::Run),
+        2 => key.clone().prop_map(Step::Run),
+        3 => key.clone().prop_map(Step::Look),
+        2 => key.prop_map(Step::Clear),
     ];
     prop::collection::vec(step, 1..80)
 }
@@ -83,6 +87,16 @@ proptest! {
                 Step::Run(from) => {
                     for key in from..from + 300 {
                         prop_assert_eq!(map.insert(key, 1), model.insert(key, 1));
+                    }
+                }
+                Step::Look(from) => {
+                    for key in (from..from + 200).chain((from / 2..from).rev()) {
+                        prop_assert_eq!(map.get(&key), model.get(&key));
+                    }
+                }
+                Step::Clear(from) => {
+                    for key in (from..from + 300).step_by(2) {
+                        prop_assert_eq!(map.remove(&key), model.remove(&key));
                     }
                 }
             }
