@@ -1,5 +1,6 @@
 //! A block: one node's slice of the pool, and how flannel spells it as a key.
 
+use std::cmp::Ordering;
 use std::fmt::{self, Display};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -12,7 +13,7 @@ use crate::json::{LONGEST, shown};
 ///
 /// Host bits are zero, and the lengths are those that flannel's key can carry (IPv4 1 to 31, IPv6 1 to 127), so
 /// `Block::from_key(&block.key())` is always the same block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Block {
     v4: Option<Ipv4Network>,
     v6: Option<Ipv6Network>,
@@ -144,6 +145,30 @@ impl Block {
         } else {
             Err(bad(format!("the canonical spelling is {}", block.key())))
         }
+    }
+}
+
+/// By the IPv4 part, those without one first, then by the IPv6 part. Listings are sorted by it, so that it is written out: what
+/// is derived compares byte by byte.
+impl Ord for Block {
+    fn cmp(&self, other: &Block) -> Ordering {
+        let v4 = |block: &Block| {
+            let key = |net: Ipv4Network| (net.ip().to_bits(), net.prefix());
+            block.v4.map(key)
+        };
+        let v6 = |block: &Block| {
+            let key = |net: Ipv6Network| (net.ip().to_bits(), net.prefix());
+            block.v6.map(key)
+        };
+        v4(self)
+            .cmp(&v4(other))
+            .then_with(|| v6(self).cmp(&v6(other)))
+    }
+}
+
+impl PartialOrd for Block {
+    fn partial_cmp(&self, other: &Block) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

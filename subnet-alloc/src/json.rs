@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The members of one JSON object in their order, each still as text. They borrow from the text: a listing has tens of
-/// thousands of them.
+/// The members of one JSON object in their order, each still as text.
 #[derive(Debug, Default)]
 pub(crate) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -55,19 +54,7 @@ const DEEPEST: usize = 32;
 impl<'a> Fields<'a> {
     /// Reads an object of at most `limit` bytes.
     pub(crate) fn read(text: &'a [u8], limit: usize) -> Result<Fields<'a>, BadJson> {
-        let size = text.len();
-        if size > limit {
-            return Err(BadJson::TooLarge { size, limit });
-        }
-        if text.trim_ascii().is_empty() {
-            return Err(BadJson::Empty);
-        }
-        if is_deeper(text, DEEPEST) {
-            return Err(BadJson::TooDeep { limit: DEEPEST });
-        }
-        // Once for all of it, and not again for each string in it.
-        let text = str::from_utf8(text).map_err(|why| syntax(&why))?;
-        serde_json::from_str(text).map_err(|why| syntax(&why))
+        serde_json::from_str(checked(text, limit)?).map_err(|why| syntax(&why))
     }
 
     /// A member as text; `null` counts as absent.
@@ -79,27 +66,67 @@ impl<'a> Fields<'a> {
 
     /// A member as a `T`.
     pub(crate) fn take<T: Deserialize<'a>>(&self, key: &'static str) -> Result<Option<T>, BadJson> {
-        let Some(raw) = self.raw(key) else {
-            return Ok(None);
-        };
-        match serde_json::from_str(raw.get()) {
-            Ok(value) => Ok(Some(value)),
-            Err(why) => Err(bad_value(key, raw.get(), &why.to_string())),
-        }
-    }
-
-    /// A member that is a string.
-    pub(crate) fn text(&self, key: &'static str) -> Result<Option<Cow<'a, str>>, BadJson> {
-        match self.raw(key).and_then(|raw| plain(raw.get())) {
-            Some(text) => Ok(Some(Cow::Borrowed(text))),
-            None => Ok(self.take(key)?.map(|Text(text)| text)),
-        }
+        take(key, self.raw(key))
     }
 
     /// All members.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(key, value)| (&**key, *value))
     }
+}
+
+/// The members of an object of at most `limit` bytes that have these names, in the order of the names; `null` counts as absent.
+/// For what there may be tens of thousands of: it keeps no others.
+pub(crate) fn members<'a, const N: usize>(
+    text: &'a [u8],
+    limit: usize,
+    names: &[&str; N],
+) -> Result<[Option<&'a RawValue>; N], BadJson> {
+    let mut reader = serde_json::Deserializer::from_str(checked(text, limit)?);
+    let found = Named(names).deserialize(&mut reader);
+    let found = found.and_then(|found| reader.end().map(|()| found));
+    found.map_err(|why| syntax(&why))
+}
+
+/// A member as a `T`.
+pub(crate) fn take<'a, T: Deserialize<'a>>(
+    key: &'static str,
+    value: Option<&'a RawValue>,
+) -> Result<Option<T>, BadJson> {
+    let Some(raw) = value else {
+        return Ok(None);
+    };
+    match serde_json::from_str(raw.get()) {
+        Ok(value) => Ok(Some(value)),
+        Err(why) => Err(bad_value(key, raw.get(), &why.to_string())),
+    }
+}
+
+/// A member that is a string.
+pub(crate) fn text<'a>(
+    key: &'static str,
+    value: Option<&'a RawValue>,
+) -> Result<Option<Cow<'a, str>>, BadJson> {
+    match value.and_then(|raw| plain(raw.get())) {
+        Some(text) => Ok(Some(Cow::Borrowed(text))),
+        None => Ok(take(key, value)?.map(|Text(text)| text)),
+    }
+}
+
+/// The text of an object that we are willing to read.
+fn checked(text: &[u8], limit: usize) -> Result<&str, BadJson> {
+    let size = text.len();
+    if size > limit {
+        return Err(BadJson::TooLarge { size, limit });
+    }
+    if text.trim_ascii().is_empty() {
+        return Err(BadJson::Empty);
+    }
+    if is_deeper(text, DEEPEST) {
+        return Err(BadJson::TooDeep { limit: DEEPEST });
+    }
+    // Once for all of it, and not again for each string in it.
+    str::from_utf8(text).map_err(|why| syntax(&why))
 }
 
 /// What is in a string with nothing escaped, as nearly all are: the value is known to be right JSON.
@@ -156,6 +183,39 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             }
         }
         deserializer.deserialize_map(Members)
+    }
+}
+
+/// The members of these names.
+struct Named<'n, const N: usize>(&'n [&'n str; N]);
+
+impl<'de, const N: usize> DeserializeSeed<'de> for Named<'_, N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
+    type Value = [Option<&'de RawValue>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut members = [None; N];
+        while let Some((Text(key), value)) = map.next_entry::<Text<'_>, &RawValue>()? {
+            let place = self
+                .0
+                .iter()
+                .position(|name| name.eq_ignore_ascii_case(&key));
+            if let Some(place) = place {
+                members[place] = Some(value).filter(|value| value.get() != "null");
+            }
+        }
+        Ok(members)
     }
 }
 
@@ -220,6 +280,24 @@ mod tests {
         assert_eq!(fields.take::<u64>("VNI"), Ok(Some(2)));
         let escaped = Fields::read(br#"{"\u0056NI":3}"#, 100).expect("valid");
         assert_eq!(escaped.take::<u64>("VNI"), Ok(Some(3)));
+    }
+
+    #[test]
+    fn members_are_found_by_name_and_others_are_passed_over() {
+        let read = |text: &str| {
+            let members = members(text.as_bytes(), 100, &["VNI", "Port"]);
+            members.map(|members| members.map(|value| value.map(|raw| raw.get().to_owned())))
+        };
+        let found = |vni: Option<&str>, port: Option<&str>| {
+            Ok([vni.map(str::to_owned), port.map(str::to_owned)])
+        };
+        assert_eq!(
+            read(r#"{"port":{"a":[1]},"x":2,"vni":1,"VNI":3}"#),
+            found(Some("3"), Some(r#"{"a":[1]}"#))
+        );
+        assert_eq!(read(r#"{"vni":1,"VNI":null}"#), found(None, None));
+        assert_eq!(read(r#"{"\u0056NI":3}"#), found(Some("3"), None));
+        assert!(read(r#"{"vni":1} {}"#).is_err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::block::Block;
-use crate::json::{BadJson, Fields, bad_value};
+use crate::json::{self, BadJson, bad_value};
 
 /// A node's claim on a block, as one store key holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +70,16 @@ pub struct BadLease(#[from] BadJson);
 /// The largest value that is read. flannel's own have about 200 bytes.
 const LARGEST: usize = 64 * 1024;
 
+const MEMBERS: [&str; 7] = [
+    "PublicIP",
+    "PublicIPv6",
+    "BackendType",
+    "BackendData",
+    "BackendV6Data",
+    "NodeName",
+    "Released",
+];
+
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Written<'a> {
@@ -119,16 +129,17 @@ impl LeaseAttrs {
 
     /// Reads a stored value: keys in any case, unknown ones ignored, at most 64 KiB and 32 levels deep.
     pub fn from_json(text: &[u8]) -> Result<LeaseAttrs, BadLease> {
-        let fields = Fields::read(text, LARGEST)?;
-        let backend = fields.text("BackendType")?;
+        let [v4, v6, backend, data, data_v6, node, released] =
+            json::members(text, LARGEST, &MEMBERS)?;
+        let backend = json::text("BackendType", backend)?;
         Ok(LeaseAttrs {
-            underlay_v4: underlay_v4(&fields)?,
-            underlay_v6: underlay_v6(&fields)?,
+            underlay_v4: underlay_v4(v4)?,
+            underlay_v6: underlay_v6(v6)?,
             backend: backend.filter(|text| !text.is_empty()).map(Cow::into_owned),
-            data: fields.raw("BackendData").map(ToOwned::to_owned),
-            data_v6: fields.raw("BackendV6Data").map(ToOwned::to_owned),
-            node: node(&fields)?,
-            released: fields.take("Released")?.unwrap_or(false),
+            data: data.map(ToOwned::to_owned),
+            data_v6: data_v6.map(ToOwned::to_owned),
+            node: node_name(node)?,
+            released: json::take("Released", released)?.unwrap_or(false),
         })
     }
 }
@@ -170,8 +181,8 @@ fn is_invisible(c: char) -> bool {
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-fn node(fields: &Fields<'_>) -> Result<Option<String>, BadJson> {
-    let node = fields.text("NodeName")?;
+fn node_name(value: Option<&RawValue>) -> Result<Option<String>, BadJson> {
+    let node = json::text("NodeName", value)?;
     match node.filter(|text| !text.is_empty()).map(Cow::into_owned) {
         Some(text) if !LeaseAttrs::is_node_name(&text) => {
             let why = "want a name without spaces and invisible characters, of at most 253 bytes";
@@ -181,8 +192,8 @@ fn node(fields: &Fields<'_>) -> Result<Option<String>, BadJson> {
     }
 }
 
-fn underlay_v4(fields: &Fields<'_>) -> Result<Option<Ipv4Addr>, BadJson> {
-    let Some(text) = fields.text("PublicIP")? else {
+fn underlay_v4(value: Option<&RawValue>) -> Result<Option<Ipv4Addr>, BadJson> {
+    let Some(text) = json::text("PublicIP", value)? else {
         return Ok(None);
     };
     match text.parse::<Ipv4Addr>() {
@@ -192,8 +203,8 @@ fn underlay_v4(fields: &Fields<'_>) -> Result<Option<Ipv4Addr>, BadJson> {
     }
 }
 
-fn underlay_v6(fields: &Fields<'_>) -> Result<Option<Ipv6Addr>, BadJson> {
-    let Some(text) = fields.text("PublicIPv6")? else {
+fn underlay_v6(value: Option<&RawValue>) -> Result<Option<Ipv6Addr>, BadJson> {
+    let Some(text) = json::text("PublicIPv6", value)? else {
         return Ok(None);
     };
     match text.parse::<Ipv6Addr>() {

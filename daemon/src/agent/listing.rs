@@ -22,6 +22,7 @@ impl Agent {
             }
         }
         // Tables that grow in order are quick and have no half-full nodes; stores have another one, by text.
+        usable.sort_by_cached_key(|(block, _)| *block);
         let mut usable: BTreeMap<Block, Remote> = usable.into_iter().collect();
         self.plan_for(usable.keys().copied());
         self.remotes.append(&mut usable);
