@@ -2,6 +2,10 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static HEAP: heap::Heap = heap::Heap::new();
+
 /// Blocks from this size on are mapped by themselves, and gone when they are free.
 #[cfg(target_env = "gnu")]
 const LARGE: libc::c_int = 64 << 10;
@@ -25,4 +29,6 @@ pub(crate) fn give_back() {
     unsafe {
         libc::malloc_trim(0);
     }
+    #[cfg(target_env = "musl")]
+    HEAP.give_back();
 }

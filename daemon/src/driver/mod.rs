@@ -204,6 +204,7 @@ impl Driver {
             .files
             .follow(&self.plane.agent, &self.plan, &self.config, &self.daemon);
         if is_ready {
+            memory::give_back();
             tokio::spawn(leases::say_serving(self.store.clone()));
         }
         Ok(())
@@ -217,7 +218,6 @@ impl Driver {
         self.tell(Input::Doubt);
         self.outside = Outside::open(&self.config, self.plane.agent.local());
         self.tend_outside();
-        memory::give_back();
         Ok(())
     }
 

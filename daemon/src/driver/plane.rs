@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::agent::{Agent, Input, Output};
 use crate::backend::Remote;
+use crate::memory;
 use crate::removal;
 
 use super::words::Words;
@@ -61,6 +62,10 @@ impl Plane {
                 Output::Dump(interest) => {
                     let dump = self.reader.dump(&interest)?;
                     self.tell(Input::Dump(dump));
+                    // It took as much as the tables do.
+                    if self.agent.is_ready() {
+                        memory::give_back();
+                    }
                 }
                 Output::Apply(changes) => self.worker.submit(changes),
                 Output::Nodes(leases) => return Ok(Some(Elsewhere::Nodes(leases))),
