@@ -7,7 +7,7 @@ use lab::{Daemon, DaemonCommand, LabError, Node, Plan, Shape, Stack, Store};
 use netns_tests::measure::{
     Gate, RouteMonitor, Table, milliseconds, percentile, release_twill, say, wait_for_rest,
 };
-use netns_tests::{PodNetwork, block_routes, config};
+use netns_tests::{PodNetwork, block_routes};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::process::ExitCode;
@@ -70,11 +70,8 @@ fn round(backend: &str) -> Result<Round, LabError> {
         shape: Shape::OneSwitch,
         stack: Stack::V4,
     };
-    let mut network = PodNetwork::new(
-        plan,
-        1,
-        &config(Stack::V4, &format!(r#"{{"Type":"{backend}"}}"#)),
-    )?;
+    let config = format!(r#"{{"Network":"10.244.0.0/16","Backend":{{"Type":"{backend}"}}}}"#);
+    let mut network = PodNetwork::new(plan, 1, &config)?;
     let waiting = wait_on_every_node(&network)?;
     let gate = Gate::new(network.cluster.directory(), &release_twill())?;
     network.daemons = start_all(&network, &gate)?;
