@@ -5,7 +5,7 @@ use lab::kernel_view::link;
 use lab::{
     Cluster, Daemon, DaemonCommand, Node, Plan, Process, Shape, Stack, Store, eventually, ip,
 };
-use netns_tests::{READY, block_routes, config, twill};
+use netns_tests::{PREFIX, READY, block_routes, config, twill};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -441,6 +441,41 @@ fn a_wrong_password_is_named_and_a_right_one_needs_no_more_than_that() {
         &[&user[..], &["right"]].concat(),
     );
     stage.start(&right).wait_ready(READY).unwrap();
+}
+
+#[test]
+fn a_bad_key_is_named_once_however_often_the_claim_is_refused() {
+    let stage = Stage::new();
+    let etcd = stage.cluster.etcd(1).unwrap();
+    etcd.put("/coreos.com/network/config", &config(Stack::V4, VXLAN))
+        .unwrap();
+    etcd.put("/coreos.com/network/subnets/nonsense", "{}")
+        .unwrap();
+    let may = |what| {
+        [
+            "role",
+            "grant-permission",
+            "pods",
+            "--prefix=true",
+            what,
+            PREFIX,
+        ]
+    };
+    let as_root = |args: &[&str]| etcd.ctl(&[&["--user=root:right"], args].concat()).unwrap();
+    etcd.ctl(&["user", "add", "root:right"]).unwrap();
+    etcd.ctl(&["user", "grant-role", "root", "root"]).unwrap();
+    etcd.ctl(&["role", "add", "pods"]).unwrap();
+    etcd.ctl(&may("read")).unwrap();
+    etcd.ctl(&["user", "add", "twill:right"]).unwrap();
+    etcd.ctl(&["user", "grant-role", "twill", "pods"]).unwrap();
+    etcd.ctl(&["auth", "enable"]).unwrap();
+    let endpoint = etcd.endpoints().remove(0);
+    let user = ["--etcd-username", "twill", "--etcd-password", "right"];
+    let mut daemon = stage.start(&with(stage.with_etcd(&endpoint), &user));
+    says_once(&mut daemon, &["WARN", "no block yet", "permission denied"]);
+    as_root(&may("readwrite"));
+    daemon.wait_ready(READY).unwrap();
+    says_once(&mut daemon, &["subnets/nonsense is passed over"]);
 }
 
 /// An authority, and a certificate of it for 127.0.0.1.
