@@ -82,12 +82,17 @@ pub(crate) fn plan(
 }
 
 impl Plan {
-    /// Says once what was chosen and why.
-    pub(crate) fn announce(&self, config: &Config) {
+    /// Says what was chosen and why, unless that is what was `said` the last time.
+    pub(crate) fn announce(&self, config: &Config, said: &mut String) {
+        let line = format!("backend {}, underlay {}", self.backend, self.underlay);
+        if *said == line {
+            return;
+        }
         if !self.network.backend.kind_given && config.backend.is_none() {
             info!("the network config names no backend type; taking vxlan");
         }
-        info!("backend {}, underlay {}", self.backend, self.underlay);
+        info!("{line}");
+        *said = line;
     }
 
     /// Whether the underlay is what was planned with, judged by its link and by

@@ -444,7 +444,7 @@ fn a_wrong_password_is_named_and_a_right_one_needs_no_more_than_that() {
 }
 
 #[test]
-fn a_bad_key_is_named_once_however_often_the_claim_is_refused() {
+fn a_bad_key_and_what_is_planned_are_named_once_however_often_the_claim_is_refused() {
     let stage = Stage::new();
     let etcd = stage.cluster.etcd(1).unwrap();
     etcd.put("/coreos.com/network/config", &config(Stack::V4, VXLAN))
@@ -476,6 +476,7 @@ fn a_bad_key_is_named_once_however_often_the_claim_is_refused() {
     as_root(&may("readwrite"));
     daemon.wait_ready(READY).unwrap();
     says_once(&mut daemon, &["subnets/nonsense is passed over"]);
+    says_once(&mut daemon, &["INFO backend vxlan"]);
 }
 
 /// An authority, and a certificate of it for 127.0.0.1.

@@ -34,6 +34,13 @@ pub(super) struct Started {
     pub(super) passed_over: PassedOver,
 }
 
+/// What the operator was told by this attempt and those before it: it is not said again.
+#[derive(Default)]
+pub(super) struct Told {
+    passed_over: PassedOver,
+    plan: String,
+}
+
 /// Why there is no block.
 pub(super) enum Stop {
     /// The store may have one later.
@@ -60,11 +67,11 @@ impl From<StartError> for Stop {
     }
 }
 
-/// From nothing to a block. What was said to be passed over by an earlier attempt is not said again.
+/// From nothing to a block.
 pub(super) async fn list_and_acquire(
     config: &Config,
     store: &Store,
-    passed_over: &mut PassedOver,
+    told: &mut Told,
 ) -> Result<Started, Stop> {
     let mut parts = Parts::of(store);
     // While the store is asked.
@@ -82,7 +89,7 @@ pub(super) async fn list_and_acquire(
     let Some(document) = first.config.clone() else {
         return Err(Stop::NotYet(start::no_config(config)));
     };
-    let mut acquisition = Acquisition::new((config, store), &document, kernel, passed_over)?;
+    let mut acquisition = Acquisition::new((config, store), &document, kernel, told)?;
     let holders = acquisition.list(first, parts).await?;
     let acquired = acquisition.claim(holders).await?;
     announce(&acquired);
@@ -90,7 +97,7 @@ pub(super) async fn list_and_acquire(
         plan,
         macs,
         mut plane,
-        passed_over,
+        told,
         ..
     } = acquisition;
     plane.tell(Input::Own(acquired.lease.clone()));
@@ -102,7 +109,7 @@ pub(super) async fn list_and_acquire(
         lease: acquired.lease,
         revision,
         document,
-        passed_over: std::mem::take(passed_over),
+        passed_over: std::mem::take(&mut told.passed_over),
     })
 }
 
@@ -114,7 +121,7 @@ struct Acquisition<'a> {
     links: Vec<Link>,
     macs: [Mac; 2],
     plane: Plane,
-    passed_over: &'a mut PassedOver,
+    told: &'a mut Told,
 }
 
 impl<'a> Acquisition<'a> {
@@ -122,11 +129,11 @@ impl<'a> Acquisition<'a> {
         (config, store): (&'a Config, &'a Store),
         document: &[u8],
         mut kernel: Netlink,
-        passed_over: &'a mut PassedOver,
+        told: &'a mut Told,
     ) -> Result<Acquisition<'a>, Stop> {
         let (links, addresses) = kernel.links()?;
         let plan = start::plan(config, document, (&links, &addresses))?;
-        plan.announce(config);
+        plan.announce(config, &mut told.plan);
         let macs = plan.macs(config, &links, &[], start::new_macs());
         let local = plan.local(None, macs, &config.node_name);
         let ownership = Ownership {
@@ -143,7 +150,7 @@ impl<'a> Acquisition<'a> {
             macs,
             plane,
             links,
-            passed_over,
+            told,
         })
     }
 
@@ -158,7 +165,7 @@ impl<'a> Acquisition<'a> {
             next = self.work_during(parts.next()).await??;
         }
         let bad = vec![BadEvent::Reset(bad)];
-        self.passed_over.take(bad, Instant::now());
+        self.told.passed_over.take(bad, Instant::now());
         Ok(holders)
     }
 
@@ -190,7 +197,7 @@ impl<'a> Acquisition<'a> {
     }
 
     async fn work_during<T>(&mut self, what: impl Future<Output = T>) -> Result<T, KernelError> {
-        let passed_over = &mut *self.passed_over;
+        let passed_over = &mut self.told.passed_over;
         let elsewhere = |agent: &Agent, asked| {
             if let Elsewhere::Say(words) = asked {
                 words.say(agent, passed_over);

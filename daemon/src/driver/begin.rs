@@ -11,14 +11,13 @@ use crate::config::Config;
 use crate::control::{self, Request};
 use crate::inspect::{self, Daemon};
 use crate::notify::Watchdog;
-use crate::passed_over::PassedOver;
 use crate::signals::Signals;
 use crate::start;
 use crate::store::Store;
 use crate::tenure::Begin;
 use crate::{health, locks, memory};
 
-use super::acquisition::{Started, Stop, list_and_acquire};
+use super::acquisition::{Started, Stop, Told, list_and_acquire};
 use super::files::Files;
 use super::leases::{Following, Holding};
 use super::{Driver, Settings};
@@ -68,9 +67,9 @@ async fn start_up_or_end(
 
 /// Tries until this node has its block. Waits for the store as long as it takes, and says so once for each reason.
 async fn start_up(config: &Config, store: &Store) -> anyhow::Result<Started> {
-    let (mut said, mut passed_over) = (BTreeSet::new(), PassedOver::default());
+    let (mut said, mut told) = (BTreeSet::new(), Told::default());
     loop {
-        let why = match list_and_acquire(config, store, &mut passed_over).await {
+        let why = match list_and_acquire(config, store, &mut told).await {
             Ok(started) => return Ok(started),
             Err(Stop::End(error)) => return Err(error),
             Err(Stop::NotYet(why)) => why,
