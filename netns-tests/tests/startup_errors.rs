@@ -3,7 +3,7 @@
 
 use lab::kernel_view::link;
 use lab::{
-    Cluster, Daemon, DaemonCommand, Node, Plan, Process, Shape, Stack, Store, eventually, ip,
+    Cluster, Daemon, DaemonCommand, Etcd, Node, Plan, Process, Shape, Stack, Store, eventually, ip,
 };
 use netns_tests::{PREFIX, READY, block_routes, config, twill};
 use std::net::UdpSocket;
@@ -443,40 +443,94 @@ fn a_wrong_password_is_named_and_a_right_one_needs_no_more_than_that() {
     stage.start(&right).wait_ready(READY).unwrap();
 }
 
-#[test]
-fn a_bad_key_and_what_is_planned_are_named_once_however_often_the_claim_is_refused() {
-    let stage = Stage::new();
-    let etcd = stage.cluster.etcd(1).unwrap();
-    etcd.put("/coreos.com/network/config", &config(Stack::V4, VXLAN))
-        .unwrap();
-    etcd.put("/coreos.com/network/subnets/nonsense", "{}")
-        .unwrap();
-    let may = |what| {
-        [
+/// An etcd with this network in which the daemon's user may read and, until root says so, not write.
+struct ReadOnly<'a> {
+    stage: &'a Stage,
+    etcd: Etcd,
+}
+
+impl<'a> ReadOnly<'a> {
+    fn new(stage: &'a Stage, network: &str) -> Self {
+        let etcd = stage.cluster.etcd(1).unwrap();
+        etcd.put(&format!("{PREFIX}/config"), network).unwrap();
+        let role = [
             "role",
             "grant-permission",
             "pods",
             "--prefix=true",
-            what,
+            "read",
             PREFIX,
-        ]
-    };
-    let as_root = |args: &[&str]| etcd.ctl(&[&["--user=root:right"], args].concat()).unwrap();
-    etcd.ctl(&["user", "add", "root:right"]).unwrap();
-    etcd.ctl(&["user", "grant-role", "root", "root"]).unwrap();
-    etcd.ctl(&["role", "add", "pods"]).unwrap();
-    etcd.ctl(&may("read")).unwrap();
-    etcd.ctl(&["user", "add", "twill:right"]).unwrap();
-    etcd.ctl(&["user", "grant-role", "twill", "pods"]).unwrap();
-    etcd.ctl(&["auth", "enable"]).unwrap();
-    let endpoint = etcd.endpoints().remove(0);
-    let user = ["--etcd-username", "twill", "--etcd-password", "right"];
-    let mut daemon = stage.start(&with(stage.with_etcd(&endpoint), &user));
-    says_once(&mut daemon, &["WARN", "no block yet", "permission denied"]);
-    as_root(&may("readwrite"));
+        ];
+        for command in [
+            &["user", "add", "root:right"][..],
+            &["user", "grant-role", "root", "root"],
+            &["role", "add", "pods"],
+            &role,
+            &["user", "add", "twill:right"],
+            &["user", "grant-role", "twill", "pods"],
+            &["auth", "enable"],
+        ] {
+            etcd.ctl(command).unwrap();
+        }
+        ReadOnly { stage, etcd }
+    }
+
+    fn as_root(&self, args: &[&str]) {
+        self.etcd
+            .ctl(&[&["--user=root:right"], args].concat())
+            .unwrap();
+    }
+
+    fn start(&self) -> Daemon {
+        let endpoint = self.etcd.endpoints().remove(0);
+        let user = ["--etcd-username", "twill", "--etcd-password", "right"];
+        let mut daemon = self
+            .stage
+            .start(&with(self.stage.with_etcd(&endpoint), &user));
+        says_once(&mut daemon, &["WARN", "no block yet", "permission denied"]);
+        daemon
+    }
+}
+
+#[test]
+fn a_bad_key_and_what_is_planned_are_named_once_however_often_the_claim_is_refused() {
+    let stage = Stage::new();
+    let store = ReadOnly::new(&stage, &config(Stack::V4, VXLAN));
+    let bad = format!("{PREFIX}/subnets/nonsense");
+    store.as_root(&["put", &bad, "{}"]);
+    let mut daemon = store.start();
+    let role = ["role", "grant-permission", "pods", "--prefix=true"];
+    store.as_root(&[&role[..], &["readwrite", PREFIX]].concat());
     daemon.wait_ready(READY).unwrap();
     says_once(&mut daemon, &["subnets/nonsense is passed over"]);
     says_once(&mut daemon, &["INFO backend vxlan"]);
+}
+
+#[test]
+fn what_was_put_before_a_refused_claim_is_taken_back_when_there_is_no_block_in_the_end() {
+    let stage = Stage::new();
+    let pool = r#"{"Network":"10.244.0.0/22","SubnetLen":24,"Backend":{"Type":"host-gw"}}"#;
+    let store = ReadOnly::new(&stage, pool);
+    let lease = |number: u8| {
+        let key = format!("{PREFIX}/subnets/10.244.{number}.0-24");
+        let value = format!(
+            r#"{{"PublicIP":"10.99.0.{}","BackendType":"host-gw"}}"#,
+            number + 101
+        );
+        store.as_root(&["put", &key, &value]);
+    };
+    (0..3).for_each(lease);
+    let mut daemon = store.start();
+    let node = stage.node();
+    assert_eq!(block_routes(node).unwrap().len(), 3);
+    lease(3);
+    let status = daemon.process().wait(READY).unwrap();
+    assert_eq!(status.code(), Some(2));
+    has_all(
+        &daemon.process().log_text(),
+        &["no free IPv4 block", "10.244.0.0/22"],
+    );
+    assert!(block_routes(node).unwrap().is_empty());
 }
 
 /// An authority, and a certificate of it for 127.0.0.1.

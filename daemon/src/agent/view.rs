@@ -85,9 +85,9 @@ impl Agent {
         (self.remotes.len(), self.skipped.len())
     }
 
-    /// The kernel had nothing of ours when it was first read.
-    pub(crate) fn found_nothing(&self) -> bool {
-        self.found_nothing
+    /// Whether the kernel had nothing of ours when it was first read, if it was.
+    pub(crate) fn found_nothing(&self) -> Option<bool> {
+        self.dumped.then_some(self.found_nothing)
     }
 
     /// A first dump of the kernel has been taken in.

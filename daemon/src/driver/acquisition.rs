@@ -34,11 +34,15 @@ pub(super) struct Started {
     pub(super) passed_over: PassedOver,
 }
 
-/// What the operator was told by this attempt and those before it: it is not said again.
+/// What attempts have come to so far.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct Attempts {
+    /// Said, and not to be said again.
     passed_over: PassedOver,
+    /// The same.
     plan: String,
+    /// Whether the first look at the kernel found nothing of ours: then it was an attempt that put what is there now.
+    found_nothing: Option<bool>,
 }
 
 /// Why there is no block.
@@ -71,7 +75,7 @@ impl From<StartError> for Stop {
 pub(super) async fn list_and_acquire(
     config: &Config,
     store: &Store,
-    told: &mut Told,
+    attempts: &mut Attempts,
 ) -> Result<Started, Stop> {
     let mut parts = Parts::of(store);
     // While the store is asked.
@@ -89,7 +93,7 @@ pub(super) async fn list_and_acquire(
     let Some(document) = first.config.clone() else {
         return Err(Stop::NotYet(start::no_config(config)));
     };
-    let mut acquisition = Acquisition::new((config, store), &document, kernel, told)?;
+    let mut acquisition = Acquisition::new((config, store), &document, kernel, attempts)?;
     let holders = acquisition.list(first, parts).await?;
     let acquired = acquisition.claim(holders).await?;
     announce(&acquired);
@@ -97,7 +101,7 @@ pub(super) async fn list_and_acquire(
         plan,
         macs,
         mut plane,
-        told,
+        attempts,
         ..
     } = acquisition;
     plane.tell(Input::Own(acquired.lease.clone()));
@@ -109,7 +113,7 @@ pub(super) async fn list_and_acquire(
         lease: acquired.lease,
         revision,
         document,
-        passed_over: std::mem::take(&mut told.passed_over),
+        passed_over: std::mem::take(&mut attempts.passed_over),
     })
 }
 
@@ -121,7 +125,7 @@ struct Acquisition<'a> {
     links: Vec<Link>,
     macs: [Mac; 2],
     plane: Plane,
-    told: &'a mut Told,
+    attempts: &'a mut Attempts,
 }
 
 impl<'a> Acquisition<'a> {
@@ -129,11 +133,11 @@ impl<'a> Acquisition<'a> {
         (config, store): (&'a Config, &'a Store),
         document: &[u8],
         mut kernel: Netlink,
-        told: &'a mut Told,
+        attempts: &'a mut Attempts,
     ) -> Result<Acquisition<'a>, Stop> {
         let (links, addresses) = kernel.links()?;
         let plan = start::plan(config, document, (&links, &addresses))?;
-        plan.announce(config, &mut told.plan);
+        plan.announce(config, &mut attempts.plan);
         let macs = plan.macs(config, &links, &[], start::new_macs());
         let local = plan.local(None, macs, &config.node_name);
         let ownership = Ownership {
@@ -150,7 +154,7 @@ impl<'a> Acquisition<'a> {
             macs,
             plane,
             links,
-            told,
+            attempts,
         })
     }
 
@@ -165,7 +169,7 @@ impl<'a> Acquisition<'a> {
             next = self.work_during(parts.next()).await??;
         }
         let bad = vec![BadEvent::Reset(bad)];
-        self.told.passed_over.take(bad, Instant::now());
+        self.attempts.passed_over.take(bad, Instant::now());
         Ok(holders)
     }
 
@@ -180,13 +184,15 @@ impl<'a> Acquisition<'a> {
             // A store that fails between two answers is no reason to end.
             Err(AcquireError::Store(error)) => Err(error.into()),
             Err(error) => {
-                self.plane.take_back(self.config.route_protocol).await?;
+                if self.attempts.found_nothing == Some(true) {
+                    self.plane.take_back(self.config.route_protocol).await?;
+                }
                 Err(Stop::End(error.into()))
             }
         }
     }
 
-    /// An own lease may tell of MACs that nothing on this node told.
+    /// An own lease may tell of MACs that nothing on this node attempts.
     fn take_published_macs(&mut self, akin: &[Lease]) {
         let macs = self.plan.macs(self.config, &self.links, akin, self.macs);
         if macs != self.macs {
@@ -197,13 +203,16 @@ impl<'a> Acquisition<'a> {
     }
 
     async fn work_during<T>(&mut self, what: impl Future<Output = T>) -> Result<T, KernelError> {
-        let passed_over = &mut self.told.passed_over;
+        let attempts = &mut *self.attempts;
         let elsewhere = |agent: &Agent, asked| {
             if let Elsewhere::Say(words) = asked {
-                words.say(agent, passed_over);
+                words.say(agent, &mut attempts.passed_over);
             }
         };
-        self.plane.work_during(what, elsewhere).await
+        let done = self.plane.work_during(what, elsewhere).await;
+        let found_nothing = self.plane.agent.found_nothing();
+        attempts.found_nothing = attempts.found_nothing.or(found_nothing);
+        done
     }
 }
 

@@ -17,7 +17,7 @@ use crate::store::Store;
 use crate::tenure::Begin;
 use crate::{health, locks, memory};
 
-use super::acquisition::{Started, Stop, Told, list_and_acquire};
+use super::acquisition::{Attempts, Started, Stop, list_and_acquire};
 use super::files::Files;
 use super::leases::{Following, Holding};
 use super::{Driver, Settings};
@@ -67,9 +67,9 @@ async fn start_up_or_end(
 
 /// Tries until this node has its block. Waits for the store as long as it takes, and says so once for each reason.
 async fn start_up(config: &Config, store: &Store) -> anyhow::Result<Started> {
-    let (mut said, mut told) = (BTreeSet::new(), Told::default());
+    let (mut said, mut attempts) = (BTreeSet::new(), Attempts::default());
     loop {
-        let why = match list_and_acquire(config, store, &mut told).await {
+        let why = match list_and_acquire(config, store, &mut attempts).await {
             Ok(started) => return Ok(started),
             Err(Stop::End(error)) => return Err(error),
             Err(Stop::NotYet(why)) => why,

@@ -78,11 +78,8 @@ impl Plane {
         Ok(None)
     }
 
-    /// Takes away what was put for a node that will be none, if nothing was there before.
+    /// Takes away what was put for a node that will be none.
     pub(super) async fn take_back(&mut self, protocol: u8) -> Result<(), KernelError> {
-        if !self.agent.found_nothing() {
-            return Ok(());
-        }
         while self.worker.busy() > 0 {
             self.worker.next().await?;
         }
