@@ -5,7 +5,7 @@
 //! session and begin another, drain.
 
 use std::fs::{self, Permissions};
-use std::io::{self, BufReader, Read, Write};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,8 +17,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::debug;
 
+mod client;
 mod topic;
 
+pub(crate) use client::ask_daemon;
 pub(crate) use topic::{LONGEST_REASON, OfPeer, OfRib, Order, Side, Topic};
 
 /// A question and where its answer goes.
@@ -131,32 +133,4 @@ async fn converse(mut stream: UnixStream, requests: &mpsc::Sender<Request>) -> i
 
 fn error_text(why: &str) -> String {
     serde_json::json!({ "error": why }).to_string()
-}
-
-/// Asks the daemon with this run directory; `None` when none runs.
-pub(crate) fn ask_daemon(run_dir: &Path, topic: &Topic) -> anyhow::Result<Option<String>> {
-    let path = socket_path(run_dir);
-    let mut stream = match std::os::unix::net::UnixStream::connect(&path) {
-        Ok(stream) => stream,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => anyhow::bail!("cannot ask the daemon at {}: {error}", path.display()),
-    };
-    stream.set_read_timeout(Some(PATIENCE * 2))?;
-    writeln!(stream, "{}", topic.line())?;
-    let mut text = String::new();
-    BufReader::new(stream).read_to_string(&mut text)?;
-    if text.is_empty() {
-        anyhow::bail!("the daemon at {} said nothing", path.display());
-    }
-    if let Some(why) = serde_json::from_str::<serde_json::Value>(&text)?.get("error") {
-        anyhow::bail!("the daemon says: {}", why.as_str().unwrap_or_default());
-    }
-    Ok(Some(text))
 }
