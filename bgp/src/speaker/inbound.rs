@@ -202,7 +202,7 @@ impl Speaker {
             self.event(Event::Faulty(id, update.faults));
         }
         if let Some(family) = update.end_of_rib {
-            self.heard_all(id, family);
+            self.heard_end_of_rib(id, family);
         }
         self.check_limit(id, now);
     }

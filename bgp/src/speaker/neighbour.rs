@@ -35,6 +35,8 @@ pub(super) struct Neighbour {
     pub(super) stale_until: [Option<Instant>; 2],
     /// By family: when it last said that all its routes follow.
     refresh_begun: [Option<Instant>; 2],
+    /// By family: it tells all its routes again, and what is stale is so for that alone.
+    pub(super) refreshes: [bool; 2],
     /// Whether it was said that it announces many prefixes.
     pub(super) warned: bool,
 }
@@ -56,6 +58,7 @@ impl Neighbour {
             outbox: Outbox::default(),
             stale_until: [None; 2],
             refresh_begun: [None; 2],
+            refreshes: [false; 2],
             warned: false,
             config,
         }
@@ -104,20 +107,26 @@ impl Neighbour {
         })
     }
 
-    /// Whether a mark that all its routes follow is taken. Each makes for a pass over the whole table, so a peer that marks
+    /// Whether a mark that all its routes follow is taken. Not before End-of-RIB where that comes (RFC 7313 section 4): what is
+    /// stale from before a restart would go with the wrong mark. Each makes for a pass over the whole table, so a peer that marks
     /// without end is not listened to: nothing is stale then, and nothing is lost.
-    pub(super) fn may_begin_refresh(&mut self, family: Family, now: Instant) -> bool {
-        let begun = &mut self.refresh_begun[family as usize];
-        let may = begun.is_none_or(|begun| now.duration_since(begun) >= REFRESH_PAUSE);
-        if may {
-            *begun = Some(now);
-        }
-        may
+    pub(super) fn may_begin_refresh(&self, family: Family, restarts: bool, now: Instant) -> bool {
+        let awaits_end_of_rib =
+            restarts && !self.is_synced(family) && !self.refreshes[family as usize];
+        let begun = self.refresh_begun[family as usize];
+        let is_late = begun.is_none_or(|begun| now.duration_since(begun) >= REFRESH_PAUSE);
+        is_late && !awaits_end_of_rib
+    }
+
+    pub(super) fn begin_refresh(&mut self, family: Family, now: Instant) {
+        self.refresh_begun[family as usize] = Some(now);
+        self.refreshes[family as usize] = true;
     }
 
     /// Begins to tell it everything once more. Where it is asked for again before everything has been told, it is told from
-    /// the start, within the same marks.
+    /// the start, within the same marks; and without marks before End-of-RIB, which says the same (RFC 7313 section 4).
     pub(super) fn tell_again(&mut self, family: Family, marked: bool) {
+        let marked = marked && !self.outbox.end_of_rib_owed.has(family);
         let before = self.outbox.walk_of(family).is_some_and(|walk| walk.marked);
         if marked && !before {
             let begin = Refresh {

@@ -38,8 +38,12 @@ impl Speaker {
     pub(super) fn keep_or_drop(&mut self, id: PeerId, family: Family, until: Option<Instant>) {
         match until {
             Some(until) => {
-                // What was stale before this restart has had its chance (RFC 4724 section 4.2).
-                self.sweep(id, family, true);
+                // What was stale before this restart has had its chance (RFC 4724 section 4.2). What was only not told again yet,
+                // in the session that is gone, has not.
+                if !self.refreshes(id, family) {
+                    self.sweep(id, family, true);
+                }
+                self.end_refresh(id, family);
                 self.rib.begin_round(id, family);
                 self.set_stale_until(id, family, Some(until));
             }
@@ -50,8 +54,15 @@ impl Speaker {
         }
     }
 
+    /// End-of-RIB has come. Within a refresh it says nothing (RFC 7313 section 4).
+    pub(super) fn heard_end_of_rib(&mut self, id: PeerId, family: Family) {
+        if !self.refreshes(id, family) {
+            self.heard_all(id, family);
+        }
+    }
+
     /// The peer has said all that it has to say.
-    pub(super) fn heard_all(&mut self, id: PeerId, family: Family) {
+    fn heard_all(&mut self, id: PeerId, family: Family) {
         self.sweep(id, family, true);
         self.synced(id, family, SyncedBy::EndOfRib);
     }
@@ -79,17 +90,21 @@ impl Speaker {
             return;
         };
         let (family, enhanced) = (refresh.family, agreed.enhanced_refresh);
+        let restarts = agreed.graceful_restart.is_some();
         if !agreed.rules.families.has(family) {
             return;
         }
         match refresh.kind {
             RefreshKind::Request => neighbour.tell_again(family, enhanced),
-            RefreshKind::Begin if enhanced && neighbour.may_begin_refresh(family, now) => {
+            RefreshKind::Begin
+                if enhanced && neighbour.may_begin_refresh(family, restarts, now) =>
+            {
                 let until = now + self.config.restart.sync_time;
+                neighbour.begin_refresh(family, now);
                 self.rib.begin_round(id, family);
                 self.set_stale_until(id, family, Some(until));
             }
-            RefreshKind::End if enhanced => self.heard_all(id, family),
+            RefreshKind::End if neighbour.refreshes[family as usize] => self.heard_all(id, family),
             RefreshKind::Begin | RefreshKind::End => (),
         }
     }
@@ -152,9 +167,22 @@ impl Speaker {
         }
     }
 
+    /// Whether it tells all its routes again.
+    fn refreshes(&self, id: PeerId, family: Family) -> bool {
+        let neighbour = self.peers.get(&id);
+        neighbour.is_some_and(|neighbour| neighbour.refreshes[family as usize])
+    }
+
+    fn end_refresh(&mut self, id: PeerId, family: Family) {
+        if let Some(neighbour) = self.peers.get_mut(&id) {
+            neighbour.refreshes[family as usize] = false;
+        }
+    }
+
     fn synced(&mut self, id: PeerId, family: Family, by: SyncedBy) {
         let waited = self.peers.get(&id).is_some_and(|n| !n.is_synced(family));
         self.set_stale_until(id, family, None);
+        self.end_refresh(id, family);
         if waited {
             // What has been said must be in the kernel before anything is removed because it has not been said.
             self.pass_on_changes();

@@ -216,6 +216,15 @@ impl Net {
         self.settle();
     }
 
+    /// One node says this to another, whatever its speaker says.
+    pub(super) fn say(&mut self, from: u8, to: u8, bytes: &[u8]) {
+        let mut wires = self.wires.iter();
+        let wire = wires.find(|(_, ends)| **ends == (from, to) || **ends == (to, from));
+        let conn = *wire.expect("a connection between the two").0;
+        self.input(to, Input::Bytes(conn, bytes));
+        self.settle();
+    }
+
     fn collect(&mut self, n: u8) {
         let node = self.nodes.get_mut(&n).unwrap();
         while let Some(output) = node.speaker.poll_output() {

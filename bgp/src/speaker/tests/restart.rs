@@ -1,6 +1,7 @@
 use super::net::*;
 use crate::family::Family;
-use crate::speaker::{Event, SyncedBy};
+use crate::speaker::{Event, Input, SyncedBy};
+use crate::wire::{Refresh, RefreshKind, encode_end_of_rib, encode_refresh};
 
 fn synced(net: &Net, at: u8, of: u8, by: SyncedBy) -> bool {
     let id = net.id(at, of);
@@ -100,6 +101,73 @@ fn a_session_that_fails_again_before_end_of_rib_gives_up_what_was_stale() {
     assert_eq!(net.nodes[&1].kernel.len(), 1);
 }
 
+fn mark(kind: RefreshKind) -> Vec<u8> {
+    let family = Family::Ipv4;
+    encode_refresh(Refresh { family, kind })
+}
+
+#[test]
+fn a_peer_that_dies_while_it_tells_all_again_keeps_what_it_had_not_come_to() {
+    let mut net = Net::mesh(2);
+    net.originate(2, &["10.244.2.0/24", "10.96.0.0/16"]);
+    net.settle();
+    net.say(2, 1, &mark(RefreshKind::Begin));
+    net.kill(2);
+    net.pass(seconds(5));
+    assert_eq!(net.nodes[&1].kernel.len(), 2);
+    net.revive(2);
+    net.originate(2, &["10.244.2.0/24"]);
+    net.settle();
+    assert_eq!(net.nodes[&1].kernel.len(), 1);
+}
+
+/// Node 3 is told routes of node 1 by node 2, which has restarted and owes it End-of-RIB, since node 1 is not there.
+fn end_of_rib_is_owed() -> Net {
+    let mut net = Net::new(vec![
+        (1, config(1, 65001, &[(2, 65002)])),
+        (2, config(2, 65002, &[(1, 65001), (3, 65003)])),
+        (3, config(3, 65003, &[(2, 65002)])),
+    ]);
+    net.originate(1, &["192.0.2.0/24"]);
+    net.settle();
+    net.kill(2);
+    net.node(1).alive = false;
+    net.revive(2);
+    net.settle();
+    assert_eq!(net.hops(3, "192.0.2.0/24"), ["10.99.0.2"]);
+    net
+}
+
+#[test]
+fn marks_of_a_refresh_take_nothing_away_before_end_of_rib() {
+    let mut net = end_of_rib_is_owed();
+    net.say(2, 3, &mark(RefreshKind::Begin));
+    net.say(2, 3, &mark(RefreshKind::End));
+    assert_eq!(net.hops(3, "192.0.2.0/24"), ["10.99.0.2"]);
+    net.say(2, 3, &encode_end_of_rib(Family::Ipv4));
+    assert_eq!(net.nodes[&3].kernel.len(), 0);
+}
+
+#[test]
+fn who_owes_end_of_rib_tells_again_without_marks() {
+    let mut net = end_of_rib_is_owed();
+    net.input(3, Input::Refresh(name(2)));
+    net.settle();
+    assert!(net.nodes[&3].sent.contains_key(&5), "it was asked");
+    assert!(!net.nodes[&2].sent.contains_key(&5), "it marked");
+    assert_eq!(net.hops(3, "192.0.2.0/24"), ["10.99.0.2"]);
+}
+
+#[test]
+fn end_of_rib_within_a_refresh_takes_nothing_away() {
+    let mut net = Net::mesh(2);
+    net.say(2, 1, &mark(RefreshKind::Begin));
+    net.say(2, 1, &encode_end_of_rib(Family::Ipv4));
+    assert_eq!(net.nodes[&1].kernel.len(), 1);
+    net.say(2, 1, &mark(RefreshKind::End));
+    assert_eq!(net.nodes[&1].kernel.len(), 0);
+}
+
 #[test]
 fn without_graceful_restart_routes_go_with_the_session() {
     let without = |n: u8, asn, other: u8, other_asn| {
@@ -123,19 +191,7 @@ fn without_graceful_restart_routes_go_with_the_session() {
 
 #[test]
 fn who_passes_routes_on_says_end_of_rib_only_after_hearing_the_others_again() {
-    let mut net = Net::new(vec![
-        (1, config(1, 65001, &[(2, 65002)])),
-        (2, config(2, 65002, &[(1, 65001), (3, 65003)])),
-        (3, config(3, 65003, &[(2, 65002)])),
-    ]);
-    net.originate(1, &["192.0.2.0/24"]);
-    net.settle();
-    net.kill(2);
-    // 3 is there first; it keeps the route by 2 although 2 has not heard of it from 1 yet.
-    net.node(1).alive = false;
-    net.revive(2);
-    net.settle();
-    assert_eq!(net.hops(3, "192.0.2.0/24"), ["10.99.0.2"]);
+    let mut net = end_of_rib_is_owed();
     net.revive(1);
     net.originate(1, &["192.0.2.0/24"]);
     net.pass(seconds(40));
