@@ -377,7 +377,7 @@ fn a_taken_health_port_is_named_and_nothing_is_done() {
     let last = stage.last_words(&stage.command());
     has_all(
         &last,
-        &["127.0.0.1:8081", "--healthz-port", "Address already in use"],
+        &["127.0.0.1:8081", "--healthz-port", "in use (os error 98)"],
     );
     stage.is_untouched();
 }
