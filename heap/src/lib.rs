@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rlsf::Tlsf;
 
-use region::Regions;
+use region::{Region, Regions};
 
 /// Blocks from this size on are mapped by themselves.
 const LARGE: usize = 1 << 20;
@@ -84,7 +84,7 @@ impl Blocks {
     }
 
     fn grow(&mut self) -> Option<&mut Blocks> {
-        let region = self.regions.map()?;
+        let region = Region::map()?;
         // SAFETY: nobody else knows the region, and it is never unmapped.
         let taken = unsafe { self.holes.insert_free_block_ptr(region.pool()) }?;
         self.regions.add(region, taken);

@@ -33,6 +33,12 @@ pub(crate) struct Region {
 }
 
 impl Region {
+    /// A new one; nothing when the kernel gives no more.
+    pub(crate) fn map() -> Option<Region> {
+        let region = |size| map(size).map(|start| Region { start, size });
+        region(SIZE).or_else(|| region(SMALL))
+    }
+
     /// What is there for blocks.
     pub(crate) fn pool(self) -> NonNull<[u8]> {
         // SAFETY: a region is larger than its head.
@@ -44,12 +50,6 @@ impl Region {
 impl Regions {
     pub(crate) const fn none() -> Regions {
         Regions { last: None }
-    }
-
-    /// Maps one more; nothing when the kernel gives no more.
-    pub(crate) fn map(&self) -> Option<Region> {
-        let region = |size| map(size).map(|start| Region { start, size });
-        region(SIZE).or_else(|| region(SMALL))
     }
 
     /// Keeps the region, of whose pool this much is used for blocks.

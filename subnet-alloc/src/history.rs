@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::block::Block;
 use crate::family::Prefix;
-use crate::json::{BadJson, Fields};
+use crate::json::{self, BadJson};
 use crate::lease::{LeaseAttrs, Revision};
 use crate::pool::Pool;
 
@@ -119,7 +119,8 @@ pub(crate) fn record_keys<'a>(blocks: impl IntoIterator<Item = &'a Block>) -> Ve
 
 /// A record that nobody can read still says that the block was used.
 fn node(value: &[u8]) -> Result<Option<String>, BadJson> {
-    Fields::read(value, LARGEST)?.take("NodeName")
+    let [node] = json::members(value, LARGEST, &["NodeName"])?;
+    json::take("NodeName", node)
 }
 
 #[cfg(test)]

@@ -118,8 +118,10 @@ impl Neighbour {
         is_late && !awaits_end_of_rib
     }
 
-    pub(super) fn begin_refresh(&mut self, family: Family, now: Instant) {
+    /// What it has told so far is stale from here on, for so long at most.
+    pub(super) fn begin_refresh(&mut self, family: Family, now: Instant, longest: Duration) {
         self.refresh_begun[family as usize] = Some(now);
+        self.stale_until[family as usize] = Some(now + longest);
         self.refreshes[family as usize] = true;
     }
 

@@ -43,7 +43,6 @@ impl Speaker {
                 if !self.refreshes(id, family) {
                     self.sweep(id, family, true);
                 }
-                self.end_refresh(id, family);
                 self.rib.begin_round(id, family);
                 self.set_stale_until(id, family, Some(until));
             }
@@ -99,10 +98,8 @@ impl Speaker {
             RefreshKind::Begin
                 if enhanced && neighbour.may_begin_refresh(family, restarts, now) =>
             {
-                let until = now + self.config.restart.sync_time;
-                neighbour.begin_refresh(family, now);
+                neighbour.begin_refresh(family, now, self.config.restart.sync_time);
                 self.rib.begin_round(id, family);
-                self.set_stale_until(id, family, Some(until));
             }
             RefreshKind::End if neighbour.refreshes[family as usize] => self.heard_all(id, family),
             RefreshKind::Begin | RefreshKind::End => (),
@@ -161,9 +158,11 @@ impl Speaker {
         }
     }
 
+    /// Whatever is stale, it is so for a restart.
     pub(super) fn set_stale_until(&mut self, id: PeerId, family: Family, until: Option<Instant>) {
         if let Some(neighbour) = self.peers.get_mut(&id) {
             neighbour.stale_until[family as usize] = until;
+            neighbour.refreshes[family as usize] = false;
         }
     }
 
@@ -173,16 +172,9 @@ impl Speaker {
         neighbour.is_some_and(|neighbour| neighbour.refreshes[family as usize])
     }
 
-    fn end_refresh(&mut self, id: PeerId, family: Family) {
-        if let Some(neighbour) = self.peers.get_mut(&id) {
-            neighbour.refreshes[family as usize] = false;
-        }
-    }
-
     fn synced(&mut self, id: PeerId, family: Family, by: SyncedBy) {
         let waited = self.peers.get(&id).is_some_and(|n| !n.is_synced(family));
         self.set_stale_until(id, family, None);
-        self.end_refresh(id, family);
         if waited {
             // What has been said must be in the kernel before anything is removed because it has not been said.
             self.pass_on_changes();

@@ -21,7 +21,8 @@ impl Agent {
                 usable.extend(self.take_in(lease));
             }
         }
-        // Tables that grow in order are quick and have no half-full nodes; stores have another one, by text.
+        // Tables that grow in order are quick and have no half-full nodes; stores have another one, by text. Blocks are sorted
+        // by themselves: with all that is known of their leases, most of the time goes into moving that.
         usable.sort_by_cached_key(|(block, _)| *block);
         let mut usable: BTreeMap<Block, Remote> = usable.into_iter().collect();
         self.plan_for(usable.keys().copied());

@@ -13,25 +13,27 @@ pub(crate) fn ask_daemon(run_dir: &Path, topic: &Topic) -> anyhow::Result<Option
     let path = socket_path(run_dir);
     let cannot =
         |why: &dyn Display| anyhow::anyhow!("cannot ask the daemon at {}: {why}", path.display());
-    let ask = || ask_once(&path, topic).map_err(|error| cannot(&error));
-    let text = match ask()? {
-        Asked::NoDaemon => return Ok(None),
-        Asked::Text(text) => text,
-        Asked::Lost => match ask()? {
+    for _ in 0..2 {
+        match ask_once(&path, topic).map_err(|error| cannot(&error))? {
             Asked::NoDaemon => return Ok(None),
-            Asked::Text(text) => text,
-            Asked::Lost => return Err(cannot(&"it ended, twice, while it was asked")),
-        },
-    };
+            Asked::Text(text) => return answer(text).map(Some),
+            Asked::Lost => {}
+        }
+    }
+    Err(cannot(&"it hung up, twice, before it answered"))
+}
+
+/// The answer, unless it is that there is none.
+fn answer(text: String) -> anyhow::Result<String> {
     if let Some(why) = serde_json::from_str::<serde_json::Value>(&text)?.get("error") {
         anyhow::bail!("the daemon says: {}", why.as_str().unwrap_or_default());
     }
-    Ok(Some(text))
+    Ok(text)
 }
 
 enum Asked {
     NoDaemon,
-    /// The daemon ended before it answered.
+    /// The daemon hung up before it answered.
     Lost,
     Text(String),
 }
@@ -96,6 +98,6 @@ mod tests {
     fn the_next_daemon_answers_for_one_that_ended_while_it_was_asked() {
         assert_eq!(ask(&["", "{}"]).expect("no error"), Some("{}".to_owned()));
         let lost = ask(&["", ""]).expect_err("nobody answered").to_string();
-        assert!(lost.contains("ended, twice"), "{lost}");
+        assert!(lost.contains("hung up, twice"), "{lost}");
     }
 }

@@ -15,7 +15,7 @@ use crate::signals::Signals;
 use crate::start;
 use crate::store::Store;
 use crate::tenure::Begin;
-use crate::{health, locks, memory};
+use crate::{health, locks};
 
 use super::acquisition::{Attempts, Started, Stop, list_and_acquire};
 use super::files::Files;
@@ -93,7 +93,6 @@ impl Driver {
             document,
             passed_over,
         } = up;
-        memory::give_back();
         let config = Arc::new(config);
         let following = Following::begin(&store, &document, Some(revision));
         let holding = Holding::begin(&store, &config, (&plan, macs), (lease, Begin::Holding));
