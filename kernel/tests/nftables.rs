@@ -128,9 +128,11 @@ impl Namespace {
         self.inside(|| ip_lines(lines));
     }
 
+    /// A socket on a port that is free. One written here may still be taken: a
+    /// program that another test has just started holds a copy of each socket
+    /// until it runs, so a closed one is not yet gone.
     fn socket(&self, at: &str) -> UdpSocket {
-        let at: SocketAddr = at.parse().unwrap();
-        self.inside(|| bind(at))
+        self.inside(|| bind(SocketAddr::new(ip(at), 0)))
     }
 }
 
@@ -269,28 +271,24 @@ fn pods_are_masqueraded_towards_the_outside_and_never_towards_pods() {
         let network = Network::new();
         open().replace(&firewall()).unwrap();
         let seen = [
-            ("10.244.1.2:0", "192.0.2.2:9000", "192.0.2.1"),
-            ("10.244.1.2:0", "10.244.9.2:9000", "10.244.1.2"),
-            ("10.244.7.2:0", "10.244.9.2:9000", "10.244.7.2"),
-            ("10.244.1.2:0", "198.51.100.7:9000", "10.244.1.2"),
-            ("[fd44:0:0:1::2]:0", "[2001:db8::2]:9000", "2001:db8::1"),
-            ("[fd44:0:0:1::2]:0", "[fd44:0:0:9::2]:9000", "fd44:0:0:1::2"),
-            ("[fd44:0:0:7::2]:0", "[fd44:0:0:9::2]:9000", "fd44:0:0:7::2"),
-            (
-                "[fd44:0:0:1::2]:0",
-                "[2001:db8:51::7]:9000",
-                "fd44:0:0:1::2",
-            ),
+            ("10.244.1.2", "192.0.2.2", "192.0.2.1"),
+            ("10.244.1.2", "10.244.9.2", "10.244.1.2"),
+            ("10.244.7.2", "10.244.9.2", "10.244.7.2"),
+            ("10.244.1.2", "198.51.100.7", "10.244.1.2"),
+            ("fd44:0:0:1::2", "2001:db8::2", "2001:db8::1"),
+            ("fd44:0:0:1::2", "fd44:0:0:9::2", "fd44:0:0:1::2"),
+            ("fd44:0:0:7::2", "fd44:0:0:9::2", "fd44:0:0:7::2"),
+            ("fd44:0:0:1::2", "2001:db8:51::7", "fd44:0:0:1::2"),
         ];
         for (from, to, source) in seen {
             let (sender, receiver) = (network.pod.socket(from), network.outside.socket(to));
             assert_eq!(source_seen(&sender, &receiver), ip(source), "{from} > {to}");
         }
         for (from, to, source) in [
-            ("192.0.2.2:0", "10.244.1.2:9000", "192.0.2.2"),
-            ("192.0.2.2:0", "10.244.7.2:9000", "10.244.1.1"),
-            ("10.244.9.2:0", "10.244.1.2:9000", "10.244.9.2"),
-            ("[2001:db8::2]:0", "[fd44:0:0:1::2]:9000", "2001:db8::2"),
+            ("192.0.2.2", "10.244.1.2", "192.0.2.2"),
+            ("192.0.2.2", "10.244.7.2", "10.244.1.1"),
+            ("10.244.9.2", "10.244.1.2", "10.244.9.2"),
+            ("2001:db8::2", "fd44:0:0:1::2", "2001:db8::2"),
         ] {
             let (sender, receiver) = (network.outside.socket(from), network.pod.socket(to));
             assert_eq!(source_seen(&sender, &receiver), ip(source), "{from} > {to}");
@@ -331,8 +329,8 @@ fn only_the_known_pass(masquerade: Option<Masquerade>) {
         })
         .unwrap();
     let cases = [
-        ("192.0.2.1:8472", "192.0.2.2:0", "192.0.2.66:0"),
-        ("[2001:db8::1]:8472", "[2001:db8::2]:0", "[2001:db8::66]:0"),
+        ("192.0.2.1:8472", "192.0.2.2", "192.0.2.66"),
+        ("[2001:db8::1]:8472", "2001:db8::2", "2001:db8::66"),
     ];
     for (node, known, unknown) in cases {
         let at = bind(node.parse().unwrap());
@@ -516,15 +514,15 @@ fn no_flow_old_or_new_loses_a_packet_or_its_translation_while_the_table_is_repla
         let mut nftables = open();
         let (_, wanted) = many(2_000);
         nftables.replace(&wanted).unwrap();
-        let pod = network.pod.socket("10.244.1.2:0");
-        let outside = network.outside.socket("192.0.2.2:9000");
+        let pod = network.pod.socket("10.244.1.2");
+        let outside = network.outside.socket("192.0.2.2");
         source_seen(&pod, &outside);
         let done = AtomicBool::new(false);
         let (pings, replaced) = std::thread::scope(|scope| {
             let flow = scope.spawn(|| {
                 let mut pings = 0;
                 while !done.load(Ordering::Relaxed) || pings < 2_000 {
-                    let new = network.pod.socket("10.244.1.2:0");
+                    let new = network.pod.socket("10.244.1.2");
                     for pod in [&pod, &new] {
                         ping(pod, &outside).unwrap_or_else(|e| panic!("ping {pings}: {e}"));
                     }
@@ -575,16 +573,13 @@ fn pods_traffic_passes_a_host_whose_forward_policy_is_drop() {
         drop_forwarded();
         let mut nftables = open();
         let pools = networks(&["10.244.0.0/16", "fd44::/48"]);
-        for (from, to, forbidden) in [
-            ("10.244.1.2:0", "192.0.2.2:9000", "192.0.2.2:9999"),
-            (
-                "[fd44:0:0:1::2]:0",
-                "[2001:db8::2]:9000",
-                "[2001:db8::2]:9999",
-            ),
+        for (from, to) in [
+            ("10.244.1.2", "192.0.2.2"),
+            ("fd44:0:0:1::2", "2001:db8::2"),
         ] {
             let (pod, outside) = (network.pod.socket(from), network.outside.socket(to));
-            let closed = network.outside.socket(forbidden);
+            let forbidden = SocketAddr::new(ip(to), 9999);
+            let closed = network.outside.inside(|| bind(forbidden));
             nftables.open_forward(&[]).unwrap();
             pod.send_to(b"too early", outside.local_addr().unwrap())
                 .unwrap();
