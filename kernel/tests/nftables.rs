@@ -520,11 +520,11 @@ fn no_flow_old_or_new_loses_a_packet_or_its_translation_while_the_table_is_repla
         let done = AtomicBool::new(false);
         let (pings, replaced) = std::thread::scope(|scope| {
             let flow = scope.spawn(|| {
-                let mut pings = 0;
+                let mut pings = 0_u32;
                 while !done.load(Ordering::Relaxed) || pings < 2_000 {
                     let new = network.pod.socket("10.244.1.2");
                     for pod in [&pod, &new] {
-                        ping(pod, &outside).unwrap_or_else(|e| panic!("ping {pings}: {e}"));
+                        ping(pod, &outside, pings).unwrap_or_else(|e| panic!("ping {pings}: {e}"));
                     }
                     pings += 1;
                 }
@@ -545,14 +545,26 @@ fn no_flow_old_or_new_loses_a_packet_or_its_translation_while_the_table_is_repla
     });
 }
 
-/// To the outside and back; each datagram must arrive.
-fn ping(pod: &UdpSocket, outside: &UdpSocket) -> io::Result<()> {
-    let mut buffer = [0; 16];
-    pod.send_to(b"ping", outside.local_addr()?)?;
-    let (_, node) = outside.recv_from(&mut buffer)?;
+/// To the outside and back; each datagram must arrive within 5 s.
+fn ping(pod: &UdpSocket, outside: &UdpSocket, number: u32) -> io::Result<()> {
+    let ping = number.to_be_bytes();
+    pod.send_to(&ping, outside.local_addr()?)?;
+    let node = heard(outside, ping)?;
     assert_eq!(node.ip(), ip("192.0.2.1"), "not translated");
-    outside.send_to(b"pong", node)?;
-    pod.recv_from(&mut buffer).map(drop)
+    outside.send_to(&ping, node)?;
+    heard(pod, ping).map(drop)
+}
+
+/// Who sent this number. What else was sent before, as long as nobody was known to hear, is left out.
+fn heard(at: &UdpSocket, number: [u8; 4]) -> io::Result<SocketAddr> {
+    at.set_read_timeout(Some(Duration::from_secs(5)))?;
+    loop {
+        let mut buffer = [0; 4];
+        let (_, from) = at.recv_from(&mut buffer)?;
+        if buffer == number {
+            return Ok(from);
+        }
+    }
 }
 
 /// As `iptables-nft -P FORWARD DROP` makes it, with somebody's rule.
