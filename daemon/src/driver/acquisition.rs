@@ -1,6 +1,7 @@
 //! A node on its way to its block: it lists the store and claims, while what other nodes' leases ask for is put into the
 //! kernel already.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use kernel::{Kernel, KernelError, Link, Mac, Netlink, NetlinkOptions, Ownership};
@@ -34,15 +35,24 @@ pub(super) struct Started {
     pub(super) passed_over: PassedOver,
 }
 
-/// What attempts have come to so far.
+/// How many reasons for waiting are told, each once.
+const REASONS: usize = 16;
+
+/// What attempts have come to so far, and what of it is said and not to be said again.
 #[derive(Default)]
 pub(super) struct Attempts {
-    /// Said, and not to be said again.
+    reasons: BTreeSet<String>,
     passed_over: PassedOver,
-    /// The same.
     plan: String,
     /// Whether the first look at the kernel found nothing of ours: then it was an attempt that put what is there now.
     found_nothing: Option<bool>,
+}
+
+impl Attempts {
+    /// Whether this reason for waiting is a new one, which is to be told.
+    pub(super) fn is_news(&mut self, reason: &str) -> bool {
+        self.reasons.len() < REASONS && self.reasons.insert(reason.to_owned())
+    }
 }
 
 /// Why there is no block.

@@ -1,6 +1,5 @@
 //! What happens once: locks, sockets, and trying until there is a block.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,8 +24,6 @@ use super::{Driver, Settings};
 /// How often a store without a network config, or without an answer, is asked
 /// again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// How many reasons for waiting are told, each once.
-const REASONS: usize = 16;
 
 /// Runs the daemon until a signal ends it. The kernel stays as it is.
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
@@ -67,15 +64,15 @@ async fn start_up_or_end(
 
 /// Tries until this node has its block. Waits for the store as long as it takes, and says so once for each reason.
 async fn start_up(config: &Config, store: &Store) -> anyhow::Result<Started> {
-    let (mut said, mut attempts) = (BTreeSet::new(), Attempts::default());
+    let mut attempts = Attempts::default();
     loop {
-        let why = match list_and_acquire(config, store, &mut attempts).await {
+        match list_and_acquire(config, store, &mut attempts).await {
             Ok(started) => return Ok(started),
             Err(Stop::End(error)) => return Err(error),
-            Err(Stop::NotYet(why)) => why,
-        };
-        if said.len() < REASONS && said.insert(why.clone()) {
-            warn!("no block yet: {why}; trying again every second");
+            Err(Stop::NotYet(why)) if attempts.is_news(&why) => {
+                warn!("no block yet: {why}; trying again every second");
+            }
+            Err(Stop::NotYet(_)) => (),
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }
