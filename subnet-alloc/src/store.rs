@@ -111,8 +111,8 @@ pub trait Watch: Send {
     /// A store that dies without a word is noticed after this at most; until then its silence looks like peace.
     fn silence(&self) -> Duration;
 
-    /// Waits for the next changes and returns all that are already there, at least one. Cancel-safe. A store that is
-    /// silent because it died is an error within 15 s. After an error the watch is over.
+    /// Waits for the next changes and returns all that are already there, at least one. Cancel-safe. A store that died is
+    /// an error within [`Watch::silence`]. After an error the watch is over.
     fn next(&mut self) -> impl Future<Output = Result<Vec<WatchEvent>, StoreError>> + Send;
 }
 

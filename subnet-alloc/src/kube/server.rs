@@ -20,7 +20,7 @@ use super::leases::NodeLeases;
 use super::node::{NodeObject, Reading, revision};
 
 /// An API server that needs longer for one answer is taken for dead.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Nodes in one page: a Node has some 10 KiB, and most of it is thrown away.
 const PAGE: u32 = 50;
 /// Attempts to list to the end before the history of the first page is gone.

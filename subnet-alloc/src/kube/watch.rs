@@ -13,7 +13,7 @@ use crate::store::{StoreError, Watch, WatchEvent};
 use super::connection::Lines;
 use super::leases::{NodeLeases, Shared};
 use super::node::{NodeObject, revision};
-use super::server::{Server, Status, unreadable};
+use super::server::{PATIENCE, Server, Status, unreadable};
 
 /// How long the server shall watch for us. Then we go on from where we are.
 const LONGEST: u32 = 290;
@@ -21,7 +21,8 @@ const LONGEST: u32 = 290;
 const BATCH: usize = 1000;
 /// A watch that the server ends sooner is no watch: something between us and the server breaks it, and would again.
 const SHORTEST: Duration = Duration::from_secs(5);
-/// A server that has nothing to tell sends a bookmark once a minute.
+/// A server sends a bookmark once a minute, but none before anything has changed since the watch began: one that is silent for
+/// longer may have nothing to tell, or be dead, which the next watch shows.
 const SILENCE: Duration = Duration::from_secs(75);
 
 /// One event, as it stands on a line.
@@ -50,7 +51,7 @@ pub struct KubeWatch {
     server: Server,
     /// What was told of Nodes.
     leases: NodeLeases,
-    /// Where it is; `None` after the server has ended a watch in peace.
+    /// Where it is; `None` after a watch that has ended in peace or that was given up for its silence.
     lines: Option<Lines>,
     /// Since when it is there.
     since: Instant,
@@ -150,25 +151,23 @@ impl KubeWatch {
 
     /// The next event; `None`: the server has ended the watch in peace.
     async fn line(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
-        if self.lines.is_none() {
-            self.connect().await?;
-        }
-        let Some(lines) = &mut self.lines else {
-            return Ok(None);
-        };
-        match timeout(SILENCE, lines.next()).await {
-            Ok(Ok(line)) => Ok(line.map(<[u8]>::to_vec)),
-            Ok(Err(refused)) => Err(self.server.refused(refused)),
-            Err(_) => Err(self
-                .server
-                .unreachable(format!("it was silent for {} s", SILENCE.as_secs()))),
+        loop {
+            let Some(lines) = &mut self.lines else {
+                self.connect().await?;
+                continue;
+            };
+            match timeout(SILENCE, lines.next()).await {
+                Ok(Ok(line)) => return Ok(line.map(<[u8]>::to_vec)),
+                Ok(Err(refused)) => return Err(self.server.refused(refused)),
+                Err(_) => self.lines = None,
+            }
         }
     }
 }
 
 impl Watch for KubeWatch {
     fn silence(&self) -> Duration {
-        SILENCE
+        SILENCE + PATIENCE
     }
 
     async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
