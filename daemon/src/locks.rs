@@ -1,6 +1,7 @@
 //! One daemon per run directory, and in a network namespace one per route
 //! protocol, or two would take each other's routes for stale, and one per node
-//! of a store, or two would hold one lease.
+//! of a store, or two would hold one lease. What takes down a daemon's work
+//! stands in its place meanwhile.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
@@ -11,14 +12,14 @@ use std::path::PathBuf;
 use crate::config::Config;
 use crate::start;
 
-/// Held as long as the daemon lives; the kernel lets go of them with it.
+/// Held as long as the process lives; the kernel lets go of them with it.
 pub(crate) struct Locks {
     _run_dir: File,
     _protocol: UnixListener,
     _lease: UnixListener,
 }
 
-/// Why the daemon must not run beside what is there.
+/// Why a process must not work beside what is there.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
     #[error("another twill (pid {pid}) uses {dir}; stop it, or give this one a --run-dir of its own", dir = dir.display())]
@@ -41,7 +42,7 @@ pub(crate) enum LockError {
     Socket { name: String, why: io::Error },
 }
 
-/// Takes all locks or none.
+/// Takes all locks or none; within a tokio runtime, which is needed to tell who holds one.
 pub(crate) fn take(config: &Config) -> Result<Locks, LockError> {
     let run_dir = lock_run_dir(config)?;
     let (protocol, node) = (config.route_protocol, &config.node_name);
@@ -124,10 +125,4 @@ fn holder(name: &str) -> Option<String> {
 fn short(text: &str) -> String {
     let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, mix))
-}
-
-/// Whether a daemon runs with this run directory.
-pub(crate) fn is_held(config: &Config) -> bool {
-    let file = File::open(config.run_dir.join("lock"));
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

@@ -164,6 +164,27 @@ fn cleanup_removes_all_that_is_ours_and_says_what() {
 }
 
 #[test]
+fn cleanup_removes_nothing_under_a_daemon_also_when_that_has_another_run_directory() {
+    let network = two_nodes();
+    let namespace = network.node().namespace();
+    let before = routes(namespace, Family::V4).unwrap();
+    let pid = format!("(pid {})", network.daemons[0].pid());
+    let elsewhere = network.cluster.directory().join("elsewhere");
+    let elsewhere = elsewhere.display().to_string();
+    let run_directories: [&[&str]; 2] = [&[], &["--run-dir", &elsewhere]];
+    for flags in run_directories {
+        let refused = run(network.node(), &network.command().args(flags), &["cleanup"]);
+        assert_eq!(code(&refused), Some(2), "{refused:?}");
+        let why = String::from_utf8_lossy(&refused.stderr);
+        assert!(
+            why.contains("nothing is removed") && why.contains(&pid),
+            "{why}"
+        );
+    }
+    assert_eq!(routes(namespace, Family::V4).unwrap(), before);
+}
+
+#[test]
 fn a_released_lease_is_gone_for_the_others_and_is_not_released_under_a_daemon() {
     let mut network = two_nodes();
     let release = ["cleanup", "--release"];

@@ -3,7 +3,8 @@
 use std::fs;
 
 use crate::config::{self, Config};
-use crate::{locks, outside, plugin, removal, subnet_env};
+use crate::locks::{self, Locks};
+use crate::{outside, plugin, removal, subnet_env};
 
 use super::args::Cleanup;
 use super::{Outcome, print, release, runtime, say};
@@ -13,18 +14,13 @@ use super::{Outcome, print, release, runtime, say};
 /// `subnet.env` still says which it is: without a store nothing is removed.
 pub(super) fn cleanup(cleanup: &Cleanup) -> anyhow::Result<Outcome> {
     let (config, _) = config::load(&cleanup.flags)?;
-    if !cleanup.dry_run && locks::is_held(&config) {
-        anyhow::bail!(
-            "a daemon runs with {}: stop it first, or it puts back what is removed",
-            config.run_dir.display()
-        );
-    }
+    let runtime = runtime()?;
+    let _context = runtime.enter();
+    let _locks = in_place_of_the_daemon(&config, cleanup.dry_run)?;
     let mut removed = Vec::new();
     if cleanup.release {
         removed.extend(release::release(&config, cleanup.dry_run)?);
     }
-    let runtime = runtime()?;
-    let _context = runtime.enter();
     let inside = removal::remove(config.route_protocol, cleanup.dry_run)?;
     removed.extend(inside.removed);
     inside.failed.iter().for_each(|why| say(why));
@@ -41,6 +37,15 @@ pub(super) fn cleanup(cleanup: &Cleanup) -> anyhow::Result<Outcome> {
     };
     print(&text)?;
     Ok(Outcome::Fine)
+}
+
+/// A daemon would put back what is removed, and one that starts meanwhile would lose it.
+fn in_place_of_the_daemon(config: &Config, dry_run: bool) -> anyhow::Result<Option<Locks>> {
+    if dry_run {
+        return Ok(None);
+    }
+    let locks = locks::take(config).map_err(|why| anyhow::anyhow!("nothing is removed: {why}"))?;
+    Ok(Some(locks))
 }
 
 fn told(removed: &[String], dry_run: bool) -> String {
