@@ -114,6 +114,12 @@ impl Server {
         }
     }
 
+    /// Where the server is. The smallest listing says it.
+    pub(super) async fn revision(&self) -> Result<Revision, StoreError> {
+        let page: Page = self.ask(Asked::get(format!("{NODES}?limit=1"))).await?;
+        Ok(revision(&page.metadata.resource_version))
+    }
+
     /// This Node.
     pub(super) async fn node(&self, name: &str) -> Result<NodeObject, StoreError> {
         self.ask(Asked::get(format!("{NODES}/{}", escaped(name))))

@@ -22,7 +22,7 @@ const BATCH: usize = 1000;
 /// A watch that the server ends sooner is no watch: something between us and the server breaks it, and would again.
 const SHORTEST: Duration = Duration::from_secs(5);
 /// A server sends a bookmark once a minute, but none before anything has changed since the watch began: one that is silent for
-/// longer may have nothing to tell, or be dead, which the next watch shows.
+/// longer may have nothing to tell, or be dead, and is asked.
 const SILENCE: Duration = Duration::from_secs(75);
 
 /// One event, as it stands on a line.
@@ -56,6 +56,8 @@ pub struct KubeWatch {
     /// Since when it is there.
     since: Instant,
     after: Revision,
+    /// How long nothing may come before the server is asked.
+    patience: Duration,
     /// Why the watch is over; told after all events that came before.
     over: Option<StoreError>,
 }
@@ -72,6 +74,7 @@ impl KubeWatch {
             lines: None,
             since: Instant::now(),
             after,
+            patience: SILENCE,
             over: None,
         };
         watch.connect().await?;
@@ -83,6 +86,21 @@ impl KubeWatch {
         self.lines = Some(lines.map_err(|error| self.placed(error))?);
         self.since = Instant::now();
         Ok(())
+    }
+
+    /// Nothing has come for long: begins again where it was. A server that was restored from a backup would take every change for
+    /// one of before that, and stay silent.
+    async fn begin_again(&mut self) -> Result<(), StoreError> {
+        self.lines = None;
+        let at = self.server.revision().await?;
+        if at < self.after {
+            return Err(StoreError::WentBack {
+                endpoint: self.server.endpoint.clone(),
+                known: self.after,
+                at,
+            });
+        }
+        self.connect().await
     }
 
     /// Takes in one event.
@@ -156,10 +174,10 @@ impl KubeWatch {
                 self.connect().await?;
                 continue;
             };
-            match timeout(SILENCE, lines.next()).await {
+            match timeout(self.patience, lines.next()).await {
                 Ok(Ok(line)) => return Ok(line.map(<[u8]>::to_vec)),
                 Ok(Err(refused)) => return Err(self.server.refused(refused)),
-                Err(_) => self.lines = None,
+                Err(_) => self.begin_again().await?,
             }
         }
     }
@@ -167,7 +185,7 @@ impl KubeWatch {
 
 impl Watch for KubeWatch {
     fn silence(&self) -> Duration {
-        SILENCE + PATIENCE
+        self.patience + 2 * PATIENCE
     }
 
     async fn next(&mut self) -> Result<Vec<WatchEvent>, StoreError> {
@@ -199,3 +217,6 @@ impl Watch for KubeWatch {
         Ok(out)
     }
 }
+
+#[cfg(test)]
+mod tests;
