@@ -22,15 +22,13 @@ pub(crate) struct Locks {
 /// Why a process must not work beside what is there.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
-    #[error("another twill (pid {pid}) uses {dir}; stop it, or give this one a --run-dir of its own", dir = dir.display())]
+    #[error("another twill (pid {pid}) uses {dir}", dir = dir.display())]
     RunDir { dir: PathBuf, pid: String },
     #[error(
-        "another twill{by} in this network namespace marks its routes with protocol {protocol}; stop it, or give this one a --route-protocol of its own"
+        "another twill{by} in this network namespace marks its routes with protocol {protocol}"
     )]
     Protocol { protocol: u8, by: String },
-    #[error(
-        "another twill{by} in this network namespace is node {node} of {store}; stop it, or give this one another store or --etcd-prefix"
-    )]
+    #[error("another twill{by} in this network namespace is node {node} of {store}")]
     Lease {
         node: String,
         store: String,
@@ -40,6 +38,18 @@ pub(crate) enum LockError {
     RunDirIo { path: PathBuf, why: io::Error },
     #[error("cannot make the socket @{name}: {why}")]
     Socket { name: String, why: io::Error },
+}
+
+impl LockError {
+    /// With what a daemon could run beside the one that is in the way; `None`: it is not a daemon that is.
+    pub(crate) fn apart(&self) -> Option<&'static str> {
+        match self {
+            LockError::RunDir { .. } => Some("a --run-dir of its own"),
+            LockError::Protocol { .. } => Some("a --route-protocol of its own"),
+            LockError::Lease { .. } => Some("another store or --etcd-prefix"),
+            LockError::RunDirIo { .. } | LockError::Socket { .. } => None,
+        }
+    }
 }
 
 /// Takes all locks or none; within a tokio runtime, which is needed to tell who holds one.

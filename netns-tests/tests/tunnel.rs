@@ -207,6 +207,8 @@ fn one_lease_more_is_one_change_and_no_new_table() {
 #[test]
 fn other_peoples_vxlan_on_the_same_port_is_not_touched() {
     let network = vxlan(Stack::V4, &[]);
+    // The second node may have spoken before the first one knew it.
+    let before = dropped(network.node());
     let machine = network.etcd.living().unwrap();
     let (there, here) = (machine.client_address().ip(), network.node().addresses());
     let here = here.iter().next().unwrap();
@@ -225,7 +227,7 @@ fn other_peoples_vxlan_on_the_same_port_is_not_touched() {
     let mut ping = machine.namespace().command("ping");
     ping.args(["-c", "3", "-i", "0.2", "-W", "5", "192.0.2.1"]);
     output(machine.namespace(), &mut ping).unwrap();
-    assert_eq!(dropped(network.node()), 0);
+    assert_eq!(dropped(network.node()), before);
 }
 
 #[test]

@@ -44,7 +44,10 @@ fn in_place_of_the_daemon(config: &Config, dry_run: bool) -> anyhow::Result<Opti
     if dry_run {
         return Ok(None);
     }
-    let locks = locks::take(config).map_err(|why| anyhow::anyhow!("nothing is removed: {why}"))?;
+    let locks = locks::take(config).map_err(|why| match why.apart() {
+        Some(_) => anyhow::anyhow!("nothing is removed: {why}; stop it first"),
+        None => anyhow::anyhow!("nothing is removed: {why}"),
+    })?;
     Ok(Some(locks))
 }
 

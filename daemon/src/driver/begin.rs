@@ -29,7 +29,10 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) async fn run(settings: Settings) -> anyhow::Result<()> {
     let store = Store::open(&settings.config)?;
     let config = &settings.config;
-    let _locks = locks::take(config)?;
+    let _locks = locks::take(config).map_err(|why| match why.apart() {
+        Some(own) => anyhow::anyhow!("{why}; stop it, or give this one {own}"),
+        None => why.into(),
+    })?;
     let mut signals = Signals::catch()?;
     let (requests_in, mut requests) = mpsc::channel(16);
     let _socket = control::listen(&config.run_dir, requests_in.clone())?;
