@@ -275,3 +275,6 @@ impl LeaseStore for KubeStore {
         self.server.patch(&self.options.node, patch).await.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests;

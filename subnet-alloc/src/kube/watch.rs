@@ -51,13 +51,13 @@ pub struct KubeWatch {
     server: Server,
     /// What was told of Nodes.
     leases: NodeLeases,
-    /// Where it is; `None` after a watch that has ended in peace or that was given up for its silence.
+    /// Where it is; `None` after the server has ended a watch in peace.
     lines: Option<Lines>,
     /// Since when it is there.
     since: Instant,
     after: Revision,
     /// How long nothing may come before the server is asked.
-    patience: Duration,
+    pub(super) patience: Duration,
     /// Why the watch is over; told after all events that came before.
     over: Option<StoreError>,
 }
@@ -91,7 +91,6 @@ impl KubeWatch {
     /// Nothing has come for long: begins again where it was. A server that was restored from a backup would take every change for
     /// one of before that, and stay silent.
     async fn begin_again(&mut self) -> Result<(), StoreError> {
-        self.lines = None;
         let at = self.server.revision().await?;
         if at < self.after {
             return Err(StoreError::WentBack {
@@ -217,6 +216,3 @@ impl Watch for KubeWatch {
         Ok(out)
     }
 }
-
-#[cfg(test)]
-mod tests;
